@@ -1,0 +1,177 @@
+package gateway
+
+import "time"
+
+// DedupMode selects the rule by which firing signals are duplicates.
+type DedupMode string
+
+const (
+	// ModeEpisode follows the request's phase and the alerts' ends.
+	ModeEpisode DedupMode = "episode"
+	// ModeWindow takes a signal as a duplicate while its fingerprint was seen
+	// less than the window ago, whatever the phase.
+	ModeWindow DedupMode = "window"
+)
+
+// DedupRules says when a firing signal repeats what already has a request. The
+// fields are those of the configuration's dedup section.
+type DedupRules struct {
+	Mode        DedupMode
+	Window      time.Duration
+	EventWindow time.Duration
+	StaleAfter  time.Duration
+	StuckAfter  time.Duration
+	Cooldown    time.Duration
+	LateFiring  time.Duration
+}
+
+// Verdict is what the dedup rule says of one signal: a duplicate of the request
+// it was judged against, already resolved, or due a new request.
+type Verdict struct {
+	// Outcome is Created, Duplicate or Resolved.
+	Outcome Outcome
+	Reason  Reason
+	// Attempt is the number of a new request within its episode.
+	Attempt int64
+	// Manual asks for a person, whatever the tables say.
+	Manual bool
+}
+
+func duplicate(why Reason) Verdict { return Verdict{Outcome: Duplicate, Reason: why} }
+
+// opens is a verdict for a new request that begins a new episode.
+func opens(why Reason) Verdict { return Verdict{Outcome: Created, Reason: why, Attempt: 1} }
+
+// retries is a verdict for a new request that goes on with newest's episode.
+func retries(newest *Request, why Reason) Verdict {
+	return Verdict{Outcome: Created, Reason: why, Attempt: newest.Attempt + 1}
+}
+
+// Fire judges a firing signal, as of its receipt, against the newest request of
+// its fingerprint (nil where there is none) and what the ledger remembers.
+// It is the whole dedup rule.
+func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
+	sighting := SightingOf(s)
+	if sighting.Late(memory.Alert, r.LateFiring) {
+		return Verdict{Outcome: Resolved, Reason: ReasonLateFiring}
+	}
+	if newest == nil {
+		return opens(ReasonNewEpisode)
+	}
+	known, _ := newest.Episode.Alert(s.Alert)
+	if sighting.Late(known, r.LateFiring) {
+		return Verdict{Outcome: Resolved, Reason: ReasonLateFiring}
+	}
+	if newest.Deleting {
+		return opens(ReasonRequestDeleting)
+	}
+	if sighting.Repeats(known) {
+		return duplicate(ReasonEventRepeated)
+	}
+	if newest.Created.After(s.ReceivedAt) {
+		return duplicate(ReasonCreatedAfterReceipt)
+	}
+	seen := later(newest.Episode.LastSeen, memory.LastSeen)
+	unseen := s.ReceivedAt.Sub(seen)
+	switch {
+	case r.Mode == ModeWindow && unseen < r.Window:
+		return duplicate(ReasonSeenWithinWindow)
+	case r.Mode == ModeWindow:
+		return opens(ReasonUnseenForWindow)
+	case newest.Phase == "":
+		return r.waiting(s, newest, unseen)
+	case newest.Phase.Finished():
+		return r.finished(s, newest, unseen)
+	case newest.Phase.Dropped():
+		if _, resolved := newest.Episode.Resolved(); resolved {
+			return opens(ReasonResolvedSinceDropped)
+		}
+		return duplicate(ReasonDroppedUnresolved)
+	case s.ReceivedAt.Sub(newest.PhaseSince) < r.StuckAfter:
+		return duplicate(ReasonInProgress)
+	default:
+		v := retries(newest, ReasonRequestStuck)
+		v.Manual = true
+		return v
+	}
+}
+
+// waiting judges against a request that no controller has picked up.
+func (r DedupRules) waiting(s *Signal, newest *Request, unseen time.Duration) Verdict {
+	switch _, resolved := newest.Episode.Resolved(); {
+	case !resolved && unseen < r.staleAfter(s):
+		return duplicate(ReasonEpisodeOpen)
+	case unseen < r.Window:
+		return duplicate(ReasonSeenWithinWindow)
+	case resolved:
+		return opens(ReasonEpisodeResolved)
+	default:
+		return opens(ReasonEpisodeStale)
+	}
+}
+
+// finished judges against a request that its controller completed, failed or
+// gave up in time.
+func (r DedupRules) finished(s *Signal, newest *Request, unseen time.Duration) Verdict {
+	began := s.StartsAt.After(newest.CompletedAt)
+	cooling := s.ReceivedAt.Sub(newest.CompletedAt) < r.Cooldown
+	switch {
+	case cooling && !began:
+		return duplicate(ReasonWithinCooldown)
+	case cooling:
+		return retries(newest, ReasonBeganAfterCompletion)
+	case !r.goesOn(s, newest, unseen):
+		return opens(ReasonNewEpisode)
+	case began:
+		return retries(newest, ReasonBeganAfterCompletion)
+	default:
+		return retries(newest, ReasonStillFiring)
+	}
+}
+
+// goesOn reports whether the episode of a finished request is the one that s
+// belongs to: not ended, not stale, and held open by s's own alert since the
+// same start or by another alert.
+func (r DedupRules) goesOn(s *Signal, newest *Request, unseen time.Duration) bool {
+	if _, resolved := newest.Episode.Resolved(); resolved || unseen >= r.staleAfter(s) {
+		return false
+	}
+	if s.IsEvent() || newest.Episode.MoreAlerts {
+		return true
+	}
+	for _, a := range newest.Episode.Alerts {
+		if a.Open() && (a.Hash != s.Alert || !s.StartsAt.After(a.StartsAt)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r DedupRules) staleAfter(s *Signal) time.Duration {
+	if s.IsEvent() {
+		return r.EventWindow
+	}
+	return r.StaleAfter
+}
+
+// Resolve judges a resolved signal against the newest request of its
+// fingerprint, nil where there is none. Write says whether the end is news
+// that has to reach the request.
+func (r DedupRules) Resolve(s *Signal, newest *Request) (why Reason, write bool) {
+	if newest == nil {
+		return ReasonNothingToResolve, false
+	}
+	sighting := SightingOf(s)
+	known, _ := newest.Episode.Alert(s.Alert)
+	if known.StartsAt.After(sighting.EndsAt) {
+		return ReasonLateResolved, false
+	}
+	after, changed := newest.Episode.see(sighting, r.LateFiring)
+	if !changed {
+		return ReasonAlreadyResolved, false
+	}
+	if _, resolved := after.Resolved(); !resolved {
+		return ReasonAlertResolved, true
+	}
+	return ReasonEpisodeEnded, true
+}

@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// Memory is what a ledger remembers of one alert and its fingerprint. The zero
+// Memory remembers nothing.
+type Memory struct {
+	// LastSeen is when the fingerprint was last counted, by any replica.
+	LastSeen time.Time
+	// Alert is the alert's end, where it matched no request.
+	Alert Alert
+}
+
+// Key names a request in a ledger.
+type Key struct {
+	Fingerprint Fingerprint
+	Sequence    int64
+}
+
+// Tally is a sighting to be counted for a request.
+type Tally struct {
+	Request Key
+	// Fingerprint is that of the signal; a storm request has many.
+	Fingerprint Fingerprint
+	// Base is the count that the cluster shows. It is where counting begins
+	// for a request that the ledger does not know.
+	Base int64
+	// Delta is how many occurrences the sighting adds, 0 or more.
+	Delta int64
+	At    time.Time
+}
+
+// Entry is a new episode that counts in a storm's window.
+type Entry struct {
+	Group Group
+	// ID is the name of the request that the episode would get, so that a
+	// repeated entry is the same one.
+	ID string
+	At time.Time
+	// Since leaves out what came before it.
+	Since time.Time
+	// Window is how far back entries count, exclusive.
+	Window time.Duration
+}
+
+// Standing is where an entry stands in its window.
+type Standing struct {
+	// Rank is 1 for the oldest entry of the window.
+	Rank int
+	// Before are the IDs of the older entries of the window, oldest first.
+	Before []string
+}
+
+// Ledger remembers what was seen and is not, or not yet, in the cluster: counts
+// and sightings since the last flush, ends that matched no request, and the
+// windows of storms. Losing it costs speed and counts, never a request, so the
+// pipeline goes on without it when it fails. It is safe for concurrent use.
+type Ledger interface {
+	// Recall returns what is remembered of an alert and its fingerprint.
+	Recall(ctx context.Context, f Fingerprint, a AlertHash) (Memory, error)
+	// Remember keeps a resolved that matched no request.
+	Remember(ctx context.Context, f Fingerprint, s Sighting) error
+	// Count adds sightings to their requests and returns the new counts, in
+	// the same order.
+	Count(ctx context.Context, tallies []Tally) ([]int64, error)
+	// Enter puts an entry into its group's window, where it keeps its place
+	// when it is entered again, and returns where it stands.
+	Enter(ctx context.Context, e Entry) (Standing, error)
+	// Leave takes an entry out again, whose episode got no request.
+	Leave(ctx context.Context, e Entry) error
+}

@@ -1,0 +1,42 @@
+package gateway
+
+import "time"
+
+// Request is what decisions need to know of one RemediationRequest. Values are
+// immutable once shared; whoever changes one makes a new one.
+type Request struct {
+	// Fingerprint and Sequence give the request its name.
+	Fingerprint Fingerprint
+	Sequence    int64
+	// Attempt counts the requests of one episode, from 1.
+	Attempt int64
+	// Created is the API server's creation time, in whole seconds.
+	Created time.Time
+
+	Phase Phase
+	// PhaseSince is when work began, or the controller last wrote, where the
+	// controller gave no time itself.
+	PhaseSince time.Time
+	// CompletedAt is when a terminal phase was reached.
+	CompletedAt time.Time
+	// Deleting says that the object waits for its finalizers.
+	Deleting bool
+
+	Environment string
+	Priority    Priority
+	Path        Path
+	// Event says that the request was opened by a Kubernetes Event.
+	Event bool
+
+	// Storm is set for a storm's request, and then Episode is that of the
+	// member that was asked for.
+	Storm *Storm
+
+	Episode Episode
+}
+
+// Name returns the object's name.
+func (r *Request) Name() string { return RequestName(r.Fingerprint, r.Sequence) }
+
+// Unfinished reports whether r still stands for its trouble in the cluster.
+func (r *Request) Unfinished() bool { return !r.Deleting && !r.Phase.Terminal() }
