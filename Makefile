@@ -1,0 +1,99 @@
+# What can be done with this checkout. `make` prints the list.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# Without a git checkout (an unpacked archive, say) the binary says "devel".
+VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
+
+# One setting for all that needs no race detector, so that gateway, devcluster
+# and linter share what has been compiled; without C, for Go is all we need.
+PLAIN := CGO_ENABLED=0 GOFLAGS="$(strip $(shell go env GOFLAGS) -trimpath)"
+
+# All that could be compiled or embedded; one too many only costs a look by go build.
+GATEWAY_SOURCES := $(shell find . -mindepth 1 \
+	\( -name '.*' -o -path ./bin -o -path ./devcluster -o -path ./docs -o -path ./test \
+	-o -path ./scripts -o -path ./tools -o -name testdata \) -prune \
+	-o -type f ! -name '*_test.go' ! -name '*.md' -print)
+DEVCLUSTER_SOURCES := $(wildcard devcluster/*.go devcluster/*/*.go) \
+	devcluster/go.mod devcluster/go.sum devcluster/build.sh
+
+build_gateway = $(PLAIN) go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/gateway ./cmd/gateway
+build_devcluster = devcluster/build.sh bin/devcluster && touch bin/devcluster
+
+# Knobs, all for the command line: make fuzz FUZZTIME=5m
+FUZZTIME ?= 30s
+BENCH ?= .
+BENCHCOUNT ?= 6
+BENCHTIME ?= 1s
+BENCHBASE ?=
+PACKAGES ?= ./...
+ARGS ?=
+
+.PHONY: help
+help: ## print this list
+	@echo "The signal gateway: Alertmanager webhooks and Kubernetes Events in, RemediationRequests out."
+	@echo
+	@echo "  New here?  make dev   needs Go and nothing else; it prints what to do next."
+	@echo "             make test  needs Go and apt, and sets up the rest by itself."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "The first build compiles kube-apiserver and etcd, about 6 minutes on 2 cores; after that"
+	@echo "they come from $${XDG_CACHE_HOME:-~/.cache}/kubernaut-gateway. CONTRIBUTING.md has the rules."
+
+.PHONY: dev
+dev: bin/gateway bin/devcluster ## build what is missing, run the gateway with a Kubernetes API of its own (ARGS=...)
+	@exec bin/gateway dev $(ARGS)
+
+.PHONY: build
+build: ## build bin/gateway and bin/devcluster
+	$(build_gateway)
+	$(build_devcluster)
+
+bin/gateway: $(GATEWAY_SOURCES)
+	$(build_gateway)
+
+bin/devcluster: $(DEVCLUSTER_SOURCES)
+	$(build_devcluster)
+
+.PHONY: setup
+setup: ## install the Debian packages that the tests run (Redis, Prometheus, Alertmanager), no service started
+	scripts/setup-test.sh
+
+.PHONY: test
+test: setup build ## set up, build, vet and run every test with the race detector (PACKAGES=./...)
+	@PACKAGES="$(PACKAGES)" scripts/test.sh
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (30s); `make test` runs their seeds
+	@FUZZTIME="$(FUZZTIME)" scripts/fuzz.sh
+
+.PHONY: bench
+bench: build ## run the benchmarks (BENCH=., BENCHCOUNT=6, BENCHTIME=1s), compare with BENCHBASE=FILE
+	@mkdir -p .cache/bench
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 60m \
+		$(PACKAGES) | tee .cache/bench/$(VERSION).txt
+	tools/run.sh benchstat $(BENCHBASE) .cache/bench/$(VERSION).txt
+	@echo "kept in .cache/bench/$(VERSION).txt; compare the next with BENCHBASE=.cache/bench/$(VERSION).txt"
+
+.PHONY: generate
+generate: ## write deepcopy methods and the CRD anew from api/
+	tools/run.sh controller-gen object crd paths=./api/... output:crd:dir=api/v1alpha1/crd
+
+.PHONY: check-generate
+check-generate: ## fail if what is generated is not what api/ says
+	@scripts/check-generate.sh
+
+.PHONY: lint
+lint: ## check style, arrows and modules with the pinned linter (its first build takes minutes)
+	$(PLAIN) tools/run.sh golangci-lint run ./...
+	cd devcluster && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
+	go mod tidy -diff
+	go -C devcluster mod tidy -diff
+	scripts/check-dependencies.sh
+
+.PHONY: format
+format: ## format the code as lint wants it
+	tools/run.sh golangci-lint fmt ./...
