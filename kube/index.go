@@ -1,0 +1,277 @@
+package kube
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"kubernaut.io/gateway"
+)
+
+// index is what the cluster shows, by fingerprint, with all that this replica
+// wrote itself and all that it has yet to write. It holds only what decisions
+// need. One lock guards it all: nothing under it takes longer than a copy.
+type index struct {
+	cluster    string
+	lateFiring time.Duration
+
+	mu     sync.RWMutex
+	lines  map[gateway.Fingerprint]*line
+	storms map[gateway.Group][]*record
+	// recent are the newest requests as storms count them, until they are taken.
+	recent []gateway.Entry
+	since  time.Time
+}
+
+// line is all that is known of one fingerprint.
+type line struct {
+	// records are its requests by ascending number, almost always one.
+	records []*record
+	// taken is the highest number that an object which is no request of this
+	// fingerprint occupies.
+	taken int64
+	// member is its newest membership in a storm.
+	member *member
+}
+
+// record is one request.
+type record struct {
+	version uint64
+	// request is what decisions see: what the cluster shows, with what is
+	// pending. It is never changed in place.
+	request *gateway.Request
+	// storm is set for a storm's request.
+	storm *storm
+	// work is what is pending; nil where nothing is.
+	work *work
+}
+
+func newIndex(cluster string, lateFiring time.Duration, since time.Time) *index {
+	return &index{
+		cluster: cluster, lateFiring: lateFiring, since: since,
+		lines:  make(map[gateway.Fingerprint]*line),
+		storms: make(map[gateway.Group][]*record),
+	}
+}
+
+// newest returns the request that stands for f, and the highest number taken.
+func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	l := x.lines[f]
+	if l == nil {
+		return nil, 0
+	}
+	highest := l.taken
+	var own *gateway.Request
+	if n := len(l.records); n > 0 {
+		own = l.records[n-1].request
+		highest = max(highest, own.Sequence)
+	}
+	if m := l.member; m != nil && (own == nil || m.joined.After(own.Created)) {
+		return m.request(), highest
+	}
+	return own, highest
+}
+
+// record returns the record of a request, nil where it has gone.
+func (x *index) record(f gateway.Fingerprint, sequence int64) *record {
+	l := x.lines[f]
+	if l == nil {
+		return nil
+	}
+	for _, r := range l.records {
+		if r.request.Sequence == sequence {
+			return r
+		}
+	}
+	return nil
+}
+
+func (x *index) line(f gateway.Fingerprint) *line {
+	l := x.lines[f]
+	if l == nil {
+		l = new(line)
+		x.lines[f] = l
+	}
+	return l
+}
+
+// take notes that a number of f is occupied by something else.
+func (x *index) take(f gateway.Fingerprint, sequence int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	l := x.line(f)
+	l.taken = max(l.taken, sequence)
+}
+
+// see brings the index up to date with one object. What is older than what the
+// index has is left alone.
+func (x *index) see(o *observation) *gateway.Request {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.seeLocked(o)
+}
+
+func (x *index) seeLocked(o *observation) *gateway.Request {
+	if !o.ours {
+		return nil
+	}
+	r := x.record(o.request.Fingerprint, o.request.Sequence)
+	if r == nil {
+		r = x.add(o)
+	}
+	if o.version <= r.version {
+		return r.request
+	}
+	r.version = o.version
+	shown := o.request
+	if r.storm != nil && o.storm != nil {
+		x.seeMembers(r, o.storm)
+		shown.Storm = r.storm.summary()
+	}
+	if r.work != nil {
+		r.work.shown = shown.Episode
+		shown.Episode = r.work.view(x.lateFiring)
+	}
+	r.request = &shown
+	return r.request
+}
+
+// add makes room for a request that the index did not know.
+func (x *index) add(o *observation) *record {
+	l := x.line(o.request.Fingerprint)
+	r := &record{request: &o.request}
+	l.records = append(l.records, r)
+	slices.SortFunc(l.records, func(a, b *record) int { return int(a.request.Sequence - b.request.Sequence) })
+	switch {
+	case o.storm != nil:
+		r.storm = &storm{group: o.storm.group, record: r, members: make(map[gateway.Fingerprint]*member)}
+		x.storms[o.storm.group] = append(x.storms[o.storm.group], r)
+	case o.request.Created.After(x.since):
+		for _, g := range o.groups {
+			x.recent = append(x.recent, gateway.Entry{Group: g, ID: o.name, At: o.received})
+		}
+	}
+	return r
+}
+
+// forget removes a request that is gone from the cluster as of version.
+func (x *index) forget(f gateway.Fingerprint, sequence int64, version uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r := x.record(f, sequence); r != nil && r.version <= version {
+		x.forgetLocked(r)
+	}
+}
+
+func (x *index) forgetLocked(r *record) {
+	f := r.request.Fingerprint
+	l := x.lines[f]
+	l.records = slices.DeleteFunc(l.records, func(o *record) bool { return o == r })
+	x.prune(f)
+	if r.work != nil {
+		r.work.drop()
+	}
+	if r.storm == nil {
+		return
+	}
+	g := r.storm.group
+	x.storms[g] = slices.DeleteFunc(x.storms[g], func(o *record) bool { return o == r })
+	if len(x.storms[g]) == 0 {
+		delete(x.storms, g)
+	}
+	for f, m := range r.storm.members {
+		if l := x.lines[f]; l != nil && l.member == m {
+			l.member = nil
+			x.prune(f)
+		}
+	}
+}
+
+// prune removes a line on which nothing is left.
+func (x *index) prune(f gateway.Fingerprint) {
+	if l := x.lines[f]; l != nil && len(l.records) == 0 && l.member == nil && l.taken == 0 {
+		delete(x.lines, f)
+	}
+}
+
+// replace makes the index show what a list of version shows, and keeps what
+// was written since.
+func (x *index) replace(list []*observation, version uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	listed := make(map[*record]bool, len(list))
+	for _, o := range list {
+		if !o.ours {
+			continue
+		}
+		x.seeLocked(o)
+		listed[x.record(o.request.Fingerprint, o.request.Sequence)] = true
+	}
+	var gone []*record
+	for _, l := range x.lines {
+		for _, r := range l.records {
+			if !listed[r] && r.version <= version {
+				gone = append(gone, r)
+			}
+		}
+	}
+	for _, r := range gone {
+		x.forgetLocked(r)
+	}
+}
+
+// takeRecent returns the requests created since the index was made ready, as
+// storms count them, once.
+func (x *index) takeRecent() []gateway.Entry {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	recent := x.recent
+	x.recent, x.since = nil, farFuture
+	return recent
+}
+
+// farFuture is later than any request's creation.
+var farFuture = time.Unix(1<<40, 0)
+
+// group returns the storm requests of g that are not closed, and when one was
+// last closed.
+func (x *index) group(g gateway.Group) (open []*gateway.Request, closed time.Time) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, r := range x.storms[g] {
+		switch at := r.storm.closed; {
+		case r.request.Deleting:
+		case at.IsZero():
+			open = append(open, r.request)
+		case at.After(closed):
+			closed = at
+		}
+	}
+	return open, closed
+}
+
+// groups returns the groups that have storm requests which are not closed.
+func (x *index) groups() []gateway.Group {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var open []gateway.Group
+	for g, records := range x.storms {
+		if slices.ContainsFunc(records, func(r *record) bool { return r.storm.closed.IsZero() }) {
+			open = append(open, g)
+		}
+	}
+	return open
+}
+
+// size returns how many requests the index holds.
+func (x *index) size() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := 0
+	for _, l := range x.lines {
+		n += len(l.records)
+	}
+	return n
+}

@@ -1,0 +1,230 @@
+// Package kube is everything that talks to the Kubernetes API: the Sink that
+// creates RemediationRequests and writes their status, the index of what the
+// cluster shows, fed by one watch, and the namespaces' labels.
+//
+// The API server decides: a request's name follows from its fingerprint and
+// number alone, so that whoever creates it second learns of the first.
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/rest"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
+)
+
+const (
+	// fieldManager owns the gateway's part of a request's status.
+	fieldManager = "gateway"
+	// writeTimeout bounds one call that writes. An API server answers in
+	// milliseconds or is in trouble; a repeated create is found out by name.
+	writeTimeout = 4 * time.Second
+	// maxInFlight bounds the writes under way at once. It is half of an API
+	// server's default for mutating requests, and more of them at once only
+	// wait for etcd.
+	maxInFlight = 100
+)
+
+// Observer is told of calls to the Kubernetes API. It is called from many
+// goroutines at once.
+type Observer interface {
+	// Created is told of each create: how long it took and how it ended.
+	Created(took time.Duration, err error)
+	// Wrote is told of each call that writes: create or apply, and the API
+	// server's status code, or none.
+	Wrote(verb, code string)
+}
+
+// Options is what a Sink is made of. All fields are required but Now.
+type Options struct {
+	REST *rest.Config
+	// Namespace is where the requests live.
+	Namespace string
+	// Cluster is the gateway's own, empty where it has no name.
+	Cluster string
+
+	LateFiring time.Duration
+	// FlushInterval is the least time between two writes of one request's
+	// counts, FlushRate how many requests' counts are written a second.
+	FlushInterval time.Duration
+	FlushRate     float64
+	// MaxMembers is how many members one storm request takes.
+	MaxMembers int
+	// RecentWindow is how far back Recent looks.
+	RecentWindow time.Duration
+
+	Observer Observer
+	Logger   *slog.Logger
+	// Now is the clock; time.Now where it is nil.
+	Now func() time.Time
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.REST == nil:
+		return errors.New("kube: no client configuration")
+	case o.Namespace == "":
+		return errors.New("kube: no namespace")
+	case o.FlushRate <= 0:
+		return errors.New("kube: flush rate must be above 0")
+	case o.MaxMembers <= 0:
+		return errors.New("kube: a storm must take members")
+	case o.Observer == nil || o.Logger == nil:
+		return errors.New("kube: no observer or logger")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
+// Unthrottled returns a copy of c without client-side throttling: the API
+// server's own fairness decides, and it knows more.
+func Unthrottled(c *rest.Config) *rest.Config {
+	c = rest.CopyConfig(c)
+	c.QPS, c.Burst, c.RateLimiter = -1, 0, nil
+	return c
+}
+
+// api is the typed client for RemediationRequests of one namespace.
+type api struct {
+	rest      *rest.RESTClient
+	namespace string
+	observer  Observer
+	params    runtime.ParameterCodec
+	// slots bounds the writes under way.
+	slots chan struct{}
+}
+
+func newAPI(o Options) (*api, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("kube: scheme: %w", err)
+	}
+	config := Unthrottled(o.REST)
+	config.APIPath = "/apis"
+	config.GroupVersion = &v1alpha1.GroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	config.ContentType = runtime.ContentTypeJSON
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: client: %w", err)
+	}
+	return &api{
+		rest: client, namespace: o.Namespace, observer: o.Observer,
+		params: runtime.NewParameterCodec(scheme), slots: make(chan struct{}, maxInFlight),
+	}, nil
+}
+
+// slot waits for leave to write and returns what gives it back.
+func (a *api) slot(ctx context.Context) (release func(), err error) {
+	select {
+	case a.slots <- struct{}{}:
+		return func() { <-a.slots }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (a *api) create(ctx context.Context, rr *v1alpha1.RemediationRequest) (*v1alpha1.RemediationRequest, error) {
+	release, err := a.slot(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	begin := time.Now()
+	created := new(v1alpha1.RemediationRequest)
+	err = a.rest.Post().Namespace(a.namespace).Resource(v1alpha1.Resource).
+		VersionedParams(&metav1.CreateOptions{FieldManager: fieldManager}, a.params).
+		Body(rr).Do(ctx).Into(created)
+	a.observer.Created(time.Since(begin), err)
+	a.observer.Wrote("create", codeText(code(err, http.StatusCreated)))
+	return created, err
+}
+
+func (a *api) get(ctx context.Context, name string) (*v1alpha1.RemediationRequest, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	rr := new(v1alpha1.RemediationRequest)
+	err := a.rest.Get().Namespace(a.namespace).Resource(v1alpha1.Resource).Name(name).Do(ctx).Into(rr)
+	return rr, err
+}
+
+// apply writes the gateway's part of a status by forced server-side apply. The
+// body names the resourceVersion that it was computed from.
+func (a *api) apply(ctx context.Context, name string, body []byte) (*v1alpha1.RemediationRequest, error) {
+	release, err := a.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	force := true
+	applied := new(v1alpha1.RemediationRequest)
+	err = a.rest.Patch(applyPatch).Namespace(a.namespace).Resource(v1alpha1.Resource).Name(name).SubResource("status").
+		VersionedParams(&metav1.PatchOptions{FieldManager: fieldManager, Force: &force}, a.params).
+		Body(body).Do(ctx).Into(applied)
+	a.observer.Wrote("apply", codeText(code(err, http.StatusOK)))
+	return applied, err
+}
+
+// code returns the HTTP status that an error stands for, 0 for none.
+func code(err error, ok int) int {
+	if err == nil {
+		return ok
+	}
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return int(status.Status().Code)
+	}
+	return 0
+}
+
+func codeText(code int) string {
+	if code == 0 {
+		return "none"
+	}
+	return strconv.Itoa(code)
+}
+
+// refused reports whether the API will never take what it was sent.
+func refused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// errUnsent marks errors of calls that were never sent.
+var errUnsent = errors.New("not sent")
+
+// unsent reports whether the API certainly did not carry out a create: it was
+// not reached, or said so itself before storing anything.
+func unsent(err error) bool {
+	switch code(err, 0) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusTooManyRequests:
+		return true
+	default:
+		return errors.Is(err, errUnsent) || utilnet.IsConnectionRefused(err)
+	}
+}
+
+// translate makes a permanent refusal one that the domain knows.
+func translate(err error) error {
+	if refused(err) {
+		return fmt.Errorf("%w: %w", gateway.ErrRefused, err)
+	}
+	return err
+}

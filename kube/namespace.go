@@ -1,0 +1,253 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"kubernaut.io/gateway"
+)
+
+// overridesKey is the ConfigMap's key that holds an ordered list of rules.
+const overridesKey = "overrides.yaml"
+
+// lookUpTimeout bounds a live look-up of a namespace that the watch has not
+// shown.
+const lookUpTimeout = 2 * time.Second
+
+// NamespacesOptions is what Namespaces is made of. All fields are required but
+// Now.
+type NamespacesOptions struct {
+	REST *rest.Config
+	// Namespace and ConfigMap name the override ConfigMap.
+	Namespace, ConfigMap string
+	// CacheTTL is how long it is believed that a namespace does not exist.
+	CacheTTL time.Duration
+	Logger   *slog.Logger
+	// Now is the clock; time.Now where it is nil.
+	Now func() time.Time
+}
+
+// Namespaces is gateway.Namespaces on a Kubernetes API: namespaces' labels and
+// the override ConfigMap, read through watches.
+type Namespaces struct {
+	options    NamespacesOptions
+	metadata   metadata.Interface
+	namespaces cache.SharedIndexInformer
+	configMap  cache.SharedIndexInformer
+	overrides  atomic.Pointer[overrides]
+
+	missingMu sync.Mutex
+	// missing are namespaces that were not there, and when that was read.
+	missing map[string]time.Time
+}
+
+var _ gateway.Namespaces = (*Namespaces)(nil)
+
+// NewNamespaces returns Namespaces that know nothing yet: Run fills them.
+func NewNamespaces(o NamespacesOptions) (*Namespaces, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	config := Unthrottled(o.REST)
+	meta, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: metadata client: %w", err)
+	}
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: client: %w", err)
+	}
+	n := &Namespaces{
+		options: o, metadata: meta, missing: make(map[string]time.Time),
+		namespaces: metadatainformer.NewFilteredMetadataInformer(meta, namespaceResource, metav1.NamespaceAll, 0, nil, nil).Informer(),
+		configMap: cache.NewSharedIndexInformer(
+			cache.NewListWatchFromClient(core.CoreV1().RESTClient(), "configmaps", o.Namespace, fields.OneTermEqualSelector("metadata.name", o.ConfigMap)),
+			&corev1.ConfigMap{}, 0, nil),
+	}
+	n.overrides.Store(&overrides{})
+	return n, n.watch()
+}
+
+var namespaceResource = corev1.SchemeGroupVersion.WithResource("namespaces")
+
+// watch prepares the informers: labels alone are kept of a namespace.
+func (n *Namespaces) watch() error {
+	_, err := n.configMap.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    n.load,
+		UpdateFunc: func(_, m any) { n.load(m) },
+		DeleteFunc: func(any) { n.overrides.Store(&overrides{}) },
+	})
+	return errors.Join(err, n.namespaces.SetTransform(func(obj any) (any, error) {
+		if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
+			m.Annotations, m.ManagedFields, m.OwnerReferences, m.Finalizers = nil, nil, nil, nil
+		}
+		return obj, nil
+	}))
+}
+
+// Run keeps the namespaces up to date until ctx ends.
+func (n *Namespaces) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	running.Go(func() { n.namespaces.RunWithContext(ctx) })
+	running.Go(func() { n.configMap.RunWithContext(ctx) })
+	running.Wait()
+	return nil
+}
+
+// HasSynced reports whether everything has been read once.
+func (n *Namespaces) HasSynced() bool { return n.namespaces.HasSynced() && n.configMap.HasSynced() }
+
+// Labels implements gateway.Namespaces. A namespace that the watch has not
+// shown is read live: it may be younger than the watch is quick.
+func (n *Namespaces) Labels(ctx context.Context, namespace string) (map[string]string, error) {
+	obj, known, err := n.namespaces.GetStore().GetByKey(namespace)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
+	}
+	if m, ok := obj.(*metav1.PartialObjectMetadata); known && ok {
+		return m.Labels, nil
+	}
+	if n.isMissing(namespace) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	m, err := n.metadata.Resource(namespaceResource).Get(ctx, namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		n.setMissing(namespace)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
+	}
+	return m.Labels, nil
+}
+
+// maxMissing bounds how many names without a namespace are remembered; senders
+// can invent them.
+const maxMissing = 10_000
+
+func (n *Namespaces) isMissing(namespace string) bool {
+	n.missingMu.Lock()
+	defer n.missingMu.Unlock()
+	at, ok := n.missing[namespace]
+	return ok && n.options.Now().Sub(at) < n.options.CacheTTL
+}
+
+func (n *Namespaces) setMissing(namespace string) {
+	n.missingMu.Lock()
+	defer n.missingMu.Unlock()
+	if len(n.missing) >= maxMissing {
+		clear(n.missing)
+	}
+	n.missing[namespace] = n.options.Now()
+}
+
+// Override implements gateway.Namespaces.
+func (n *Namespaces) Override(namespace string) (environment, rule string, ok bool) {
+	return n.overrides.Load().find(namespace)
+}
+
+func (n *Namespaces) load(obj any) {
+	m, ok := obj.(*corev1.ConfigMap)
+	if !ok {
+		return
+	}
+	o, problems := parseOverrides(m.Data)
+	for _, problem := range problems {
+		n.options.Logger.Error("an environment override is left out", "component", "kube",
+			"configMap", n.options.Namespace+"/"+n.options.ConfigMap, "error", problem)
+	}
+	n.overrides.Store(o)
+}
+
+// overrides are an operator's rules: the first glob that matches answers, then
+// plain names.
+type overrides struct {
+	rules []override
+	names map[string]string
+}
+
+type override struct {
+	Namespace   string `yaml:"namespace"`
+	Environment string `yaml:"environment"`
+}
+
+func (o *overrides) find(namespace string) (environment, rule string, ok bool) {
+	for i, r := range o.rules {
+		if matched, err := path.Match(r.Namespace, namespace); err == nil && matched {
+			return r.Environment, fmt.Sprintf("%d: %s", i+1, r.Namespace), true
+		}
+	}
+	environment, ok = o.names[namespace]
+	return environment, namespace, ok
+}
+
+// parseOverrides reads a ConfigMap's data. A bad entry is named and left out;
+// the others hold.
+func parseOverrides(data map[string]string) (*overrides, []error) {
+	o := &overrides{names: make(map[string]string)}
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		switch {
+		case key == overridesKey:
+			rules, bad := parseRules(data[key])
+			o.rules = rules
+			problems = append(problems, bad...)
+		case !gateway.IsDNSLabel(key):
+			problems = append(problems, fmt.Errorf("key %q: neither %s nor a namespace's name", key, overridesKey))
+		case data[key] == "":
+			problems = append(problems, fmt.Errorf("key %q: no environment", key))
+		default:
+			o.names[key] = data[key]
+		}
+	}
+	return o, problems
+}
+
+func parseRules(text string) ([]override, []error) {
+	var nodes []yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &nodes); err != nil {
+		return nil, []error{fmt.Errorf("%s: want a list of {namespace: GLOB, environment: NAME}: %w", overridesKey, err)}
+	}
+	var rules []override
+	var problems []error
+	for i, node := range nodes {
+		var r override
+		err := node.Decode(&r)
+		switch {
+		case err != nil:
+		case r.Namespace == "":
+			err = errors.New("namespace: missing")
+		case r.Environment == "":
+			err = errors.New("environment: missing")
+		default:
+			_, err = path.Match(r.Namespace, "")
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s[%d]: %w", overridesKey, i, err))
+			continue
+		}
+		rules = append(rules, r)
+	}
+	return rules, problems
+}

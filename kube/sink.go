@@ -1,0 +1,253 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/workqueue"
+
+	"golang.org/x/time/rate"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
+)
+
+// maxUncertain bounds how many creates of unknown outcome are remembered. When
+// there are more, the API is in such trouble that no further one is sent.
+const maxUncertain = 10_000
+
+// flushers is how many requests' counts are written at once.
+const flushers = 8
+
+// retryDelay is the pause before a create of unknown outcome is repeated; the
+// context bounds how often.
+const retryDelay = 100 * time.Millisecond
+
+// ErrUncertain means that too many creates are of unknown outcome.
+var ErrUncertain = errors.New("too many creates of unknown outcome; waiting for the Kubernetes API")
+
+// Sink is gateway.Sink on a Kubernetes API. Make one with New, and run it.
+type Sink struct {
+	options Options
+	api     *api
+	index   *index
+	limiter *rate.Limiter
+	queue   workqueue.TypedDelayingInterface[key]
+	// synced is closed once the index shows all that the cluster has.
+	synced chan struct{}
+
+	// ctx ends when the sink is told to stop for good.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// writers are the goroutines that write statuses.
+	writers sync.WaitGroup
+
+	uncertainMu sync.Mutex
+	uncertain   map[gateway.Fingerprint]*v1alpha1.RemediationRequest
+}
+
+var _ gateway.Sink = (*Sink)(nil)
+
+// key names one request.
+type key struct {
+	fingerprint gateway.Fingerprint
+	sequence    int64
+}
+
+// New returns a sink that knows nothing yet: Run fills its index.
+func New(o Options) (*Sink, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	a, err := newAPI(o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Sink{
+		options: o, api: a, ctx: ctx, cancel: cancel,
+		index:     newIndex(o.Cluster, o.LateFiring, o.Now().Add(-o.RecentWindow)),
+		limiter:   rate.NewLimiter(rate.Limit(o.FlushRate), max(1, int(o.FlushRate))),
+		queue:     workqueue.NewTypedDelayingQueue[key](),
+		synced:    make(chan struct{}),
+		uncertain: make(map[gateway.Fingerprint]*v1alpha1.RemediationRequest),
+	}, nil
+}
+
+// Newest implements gateway.Sink.
+func (s *Sink) Newest(f gateway.Fingerprint) (newest *gateway.Request, highest int64) {
+	return s.index.newest(f)
+}
+
+// Storms implements gateway.Sink.
+func (s *Sink) Storms(g gateway.Group) (open []*gateway.Request, closed time.Time) {
+	return s.index.group(g)
+}
+
+// StormGroups returns the groups that have storm requests which are not closed.
+func (s *Sink) StormGroups() []gateway.Group { return s.index.groups() }
+
+// Recent returns, once, the requests that existed when the sink was started and
+// were created within the recent window, as storms count them.
+func (s *Sink) Recent() []gateway.Entry { return s.index.takeRecent() }
+
+// Size returns how many requests the index holds.
+func (s *Sink) Size() int { return s.index.size() }
+
+// Create implements gateway.Sink.
+func (s *Sink) Create(ctx context.Context, o *gateway.Order) (*gateway.Request, error) {
+	return s.create(ctx, o.Fingerprint, object(o, s.options.Namespace))
+}
+
+// Settle implements gateway.Sink.
+func (s *Sink) Settle(ctx context.Context, f gateway.Fingerprint) error {
+	s.uncertainMu.Lock()
+	rr := s.uncertain[f]
+	s.uncertainMu.Unlock()
+	if rr == nil {
+		return nil
+	}
+	_, err := s.create(ctx, f, rr)
+	if errors.Is(err, gateway.ErrStale) || errors.Is(err, gateway.ErrRefused) {
+		return nil
+	}
+	return err
+}
+
+// create sends rr until its outcome is known or ctx ends.
+func (s *Sink) create(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.RemediationRequest) (*gateway.Request, error) {
+	if err := s.mayCreate(f); err != nil {
+		return nil, err
+	}
+	for {
+		created, err := s.api.create(ctx, rr)
+		switch {
+		case err == nil:
+			s.certain(f)
+			return s.show(created)
+		case apierrors.IsAlreadyExists(err):
+			return s.meet(ctx, f, rr)
+		case refused(err):
+			s.certain(f)
+			return nil, translate(err)
+		case !unsent(err):
+			s.doubt(f, rr)
+		case code(err, 0) != 0:
+			return nil, err
+		}
+		select {
+		case <-time.After(retryDelay):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("create %s: %w", rr.Name, err)
+		}
+	}
+}
+
+// show brings a created object into the index.
+func (s *Sink) show(rr *v1alpha1.RemediationRequest) (*gateway.Request, error) {
+	o, err := observe(rr, s.options.Cluster)
+	if err != nil || !o.ours {
+		return nil, fmt.Errorf("%w: created %s can't be read: %w", gateway.ErrRefused, rr.Name, err)
+	}
+	return s.index.see(o), nil
+}
+
+// meet finds out by whom the name of rr is taken. Where it was this replica
+// itself, in an attempt whose answer was lost, the request is as good as just
+// created.
+func (s *Sink) meet(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.RemediationRequest) (*gateway.Request, error) {
+	live, err := s.api.get(ctx, rr.Name)
+	switch {
+	case apierrors.IsNotFound(err):
+		s.certain(f)
+		return nil, gateway.ErrStale
+	case err != nil:
+		s.doubt(f, rr)
+		return nil, fmt.Errorf("read %s: %w", rr.Name, err)
+	}
+	s.certain(f)
+	o, err := observe(live, s.options.Cluster)
+	if err != nil || !o.ours || o.request.Fingerprint != f {
+		s.index.take(f, rr.Spec.Sequence)
+		return nil, fmt.Errorf("%w: the name %s is taken by something else", gateway.ErrStale, rr.Name)
+	}
+	request := s.index.see(o)
+	if o.received.Equal(rr.Spec.ReceivedTime.Time) && o.alert == rr.Spec.AlertHash {
+		return request, nil
+	}
+	return nil, fmt.Errorf("%w: %s exists", gateway.ErrStale, rr.Name)
+}
+
+func (s *Sink) mayCreate(f gateway.Fingerprint) error {
+	s.uncertainMu.Lock()
+	defer s.uncertainMu.Unlock()
+	if _, ok := s.uncertain[f]; !ok && len(s.uncertain) >= maxUncertain {
+		return ErrUncertain
+	}
+	return nil
+}
+
+func (s *Sink) doubt(f gateway.Fingerprint, rr *v1alpha1.RemediationRequest) {
+	s.uncertainMu.Lock()
+	defer s.uncertainMu.Unlock()
+	s.uncertain[f] = rr
+}
+
+func (s *Sink) certain(f gateway.Fingerprint) {
+	s.uncertainMu.Lock()
+	defer s.uncertainMu.Unlock()
+	delete(s.uncertain, f)
+}
+
+// Note implements gateway.Sink.
+func (s *Sink) Note(f gateway.Fingerprint, newest *gateway.Request, sighting gateway.Sighting) gateway.Noted {
+	s.index.mu.Lock()
+	r := s.index.record(newest.Fingerprint, newest.Sequence)
+	if r == nil {
+		s.index.mu.Unlock()
+		base := newest.Episode.Occurrences
+		return gateway.Noted{Base: base, Delta: 1, Total: base + 1}
+	}
+	scheduled := r.work != nil && !r.work.pending.isZero()
+	noted, urgent := s.index.note(r, f, sighting)
+	pending := !r.work.pending.isZero()
+	s.index.mu.Unlock()
+	switch {
+	case urgent:
+		s.queue.Add(key{newest.Fingerprint, newest.Sequence})
+	case pending && !scheduled:
+		s.queue.AddAfter(key{newest.Fingerprint, newest.Sequence}, s.options.FlushInterval)
+	}
+	return noted
+}
+
+// Resolve implements gateway.Sink.
+func (s *Sink) Resolve(ctx context.Context, f gateway.Fingerprint, newest *gateway.Request, sighting gateway.Sighting) error {
+	return s.await(ctx, newest.Fingerprint, newest.Sequence, &waiter{f: f, sighting: sighting})
+}
+
+// Join implements gateway.Sink.
+func (s *Sink) Join(ctx context.Context, storm *gateway.Request, j gateway.Joining) (gateway.Noted, error) {
+	w := &waiter{f: j.Signal.Fingerprint, sighting: gateway.SightingOf(j.Signal), join: joining(j)}
+	if err := s.await(ctx, storm.Fingerprint, storm.Sequence, w); err != nil {
+		return gateway.Noted{}, err
+	}
+	return s.index.noted(storm), nil
+}
+
+// CloseStorms implements gateway.Sink.
+func (s *Sink) CloseStorms(ctx context.Context, open []*gateway.Request) error {
+	now := s.options.Now()
+	var errs []error
+	for _, r := range open {
+		err := s.await(ctx, r.Fingerprint, r.Sequence, &waiter{closed: now})
+		if err != nil && !errors.Is(err, gateway.ErrStale) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

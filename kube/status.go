@@ -1,0 +1,226 @@
+package kube
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
+)
+
+const applyPatch = types.ApplyPatchType
+
+// maxStatusBytes bounds a status: etcd takes 1.5 MiB an object by default, of
+// which spec and metadata need their part. A storm that would grow beyond it
+// is closed instead.
+const maxStatusBytes = 1 << 20
+
+// document is the body of a status apply.
+type document struct {
+	APIVersion string                            `json:"apiVersion"`
+	Kind       string                            `json:"kind"`
+	Metadata   documentMeta                      `json:"metadata"`
+	Status     v1alpha1.RemediationRequestStatus `json:"status"`
+}
+
+type documentMeta struct {
+	Name            string `json:"name"`
+	Namespace       string `json:"namespace"`
+	ResourceVersion string `json:"resourceVersion"`
+}
+
+// draft is a status to be written, and who is answered how when it is.
+type draft struct {
+	body []byte
+	// occurrences and lastSeen tell afterwards whether it was written.
+	occurrences int64
+	lastSeen    time.Time
+	written     []*waiter
+	// stale are those whose part is no longer possible.
+	stale []*waiter
+}
+
+// draft returns the status of r with its flying changes and what the waiters
+// want, computed from what the index shows now. It is called under its lock.
+func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers int) (*draft, error) {
+	d, status := x.compose(r, waiters, maxMembers)
+	var err error
+	if d.body, err = encode(r, namespace, status); err != nil || len(d.body) <= maxStatusBytes || r.storm == nil {
+		return d, err
+	}
+	// No room for those who would join: they are turned away, and nobody else
+	// joins any more.
+	full := &waiter{closed: r.request.Episode.LastSeen, done: make(chan error, 1)}
+	rest := []*waiter{full}
+	var away []*waiter
+	for _, w := range waiters {
+		if w.join != nil {
+			away = append(away, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	d, status = x.compose(r, rest, maxMembers)
+	d.stale = append(d.stale, away...)
+	d.body, err = encode(r, namespace, status)
+	return d, err
+}
+
+func encode(r *record, namespace string, status v1alpha1.RemediationRequestStatus) ([]byte, error) {
+	return json.Marshal(document{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
+		Metadata: documentMeta{Name: r.request.Name(), Namespace: namespace, ResourceVersion: fmt.Sprint(r.version)},
+		Status:   status,
+	})
+}
+
+// compose works out the gateway's part of a status, whole.
+func (x *index) compose(r *record, waiters []*waiter, maxMembers int) (*draft, v1alpha1.RemediationRequestStatus) {
+	d := new(draft)
+	episode := r.work.shown.Merge(r.work.flying.episode, x.lateFiring)
+	var status v1alpha1.RemediationRequestStatus
+	if r.storm == nil {
+		for _, w := range waiters {
+			episode = episode.Merge(gateway.Change{Sightings: []gateway.Sighting{w.sighting}}, x.lateFiring)
+		}
+		d.written = waiters
+		resolvedAt, resolved := episode.Resolved()
+		status.SignalState, status.ResolvedTime = state(resolved), micro(resolvedAt)
+	} else {
+		roll := x.roll(r, waiters, maxMembers, d)
+		episode = episode.Merge(roll.counted, x.lateFiring)
+		status.Storm = roll.status()
+		status.SignalState, status.ResolvedTime = state(roll.resolved), micro(roll.resolvedAt)
+	}
+	status.Deduplication = &v1alpha1.DeduplicationStatus{
+		OccurrenceCount: max(1, episode.Occurrences),
+		FirstSeen:       micro(episode.FirstSeen), LastSeen: micro(episode.LastSeen),
+		Alerts: alertStatuses(episode.Alerts), MoreAlerts: episode.MoreAlerts,
+	}
+	d.occurrences, d.lastSeen = status.Deduplication.OccurrenceCount, episode.LastSeen
+	return d, status
+}
+
+func state(resolved bool) string {
+	if resolved {
+		return v1alpha1.StateResolved
+	}
+	return v1alpha1.StateFiring
+}
+
+// roll is a storm's list of members as it is about to be written.
+type roll struct {
+	members []v1alpha1.StormMember
+	// episodes are those of members, in the same order.
+	episodes           []gateway.Episode
+	index              map[string]int
+	lastMember, closed time.Time
+	// counted are the deliveries with which members joined.
+	counted gateway.Change
+
+	resolved   bool
+	resolvedAt time.Time
+}
+
+// roll calls the members of r together: those that the cluster shows with what
+// is flying, then those who join. Every waiter ends up in d.
+func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *roll {
+	l := &roll{index: make(map[string]int), lastMember: r.storm.lastMember, closed: r.storm.closed}
+	for _, m := range r.storm.order {
+		l.add(m.status, m.shown.Merge(r.work.flying.members[m.f], x.lateFiring))
+	}
+	for _, w := range waiters {
+		switch {
+		case !w.closed.IsZero() && l.closed.IsZero():
+			l.closed = w.closed
+		case w.join != nil && !l.admit(w, r.request, maxMembers):
+			d.stale = append(d.stale, w)
+			continue
+		case w.join == nil && w.closed.IsZero():
+			l.see(w, x.lateFiring)
+		}
+		d.written = append(d.written, w)
+	}
+	l.resolved = len(l.episodes) > 0
+	for i := range l.episodes {
+		at, ended := l.episodes[i].Resolved()
+		l.resolved = l.resolved && ended
+		l.resolvedAt = later(l.resolvedAt, at)
+	}
+	if !l.resolved {
+		l.resolvedAt = time.Time{}
+	}
+	return l
+}
+
+func (l *roll) add(status v1alpha1.StormMember, e gateway.Episode) {
+	l.index[status.Fingerprint] = len(l.members)
+	l.members = append(l.members, status)
+	l.episodes = append(l.episodes, e)
+}
+
+// admit lets a waiter's episode join, unless nothing may join any more. One
+// that is a member already stays one.
+func (l *roll) admit(w *waiter, request *gateway.Request, maxMembers int) bool {
+	if _, member := l.index[w.join.Fingerprint]; member {
+		return true
+	}
+	if !l.closed.IsZero() || !request.Unfinished() || len(l.members) >= maxMembers {
+		return false
+	}
+	l.add(*w.join, gateway.NewEpisode(w.sighting))
+	l.lastMember = later(l.lastMember, w.sighting.At)
+	l.counted = l.counted.Join(gateway.Change{Deliveries: 1, FirstSeen: w.sighting.At, LastSeen: w.sighting.At})
+	return true
+}
+
+// see merges a waiter's sighting into its member's episode.
+func (l *roll) see(w *waiter, lateFiring time.Duration) {
+	if i, member := l.index[w.f.String()]; member {
+		l.episodes[i] = l.episodes[i].Merge(gateway.Change{Sightings: []gateway.Sighting{w.sighting}}, lateFiring)
+	}
+}
+
+func (l *roll) status() *v1alpha1.StormStatus {
+	status := &v1alpha1.StormStatus{
+		MemberCount: int64(len(l.members)), LastMemberTime: micro(l.lastMember), ClosedTime: micro(l.closed),
+	}
+	for i, m := range l.members {
+		e := &l.episodes[i]
+		_, ended := e.Resolved()
+		m.State, m.LastSeen, m.Alerts = state(ended), micro(e.LastSeen), alertStatuses(e.Alerts)
+		if i < maxFullMembers {
+			status.Members = append(status.Members, m)
+		} else {
+			status.MoreMembers = append(status.MoreMembers, m.StormMemberRef)
+		}
+	}
+	return status
+}
+
+// joining returns what a storm's status says of a new member.
+func joining(j gateway.Joining) *v1alpha1.StormMember {
+	s := j.Signal
+	start := s.StartsAt
+	if start.IsZero() {
+		start = s.ReceivedAt
+	}
+	return &v1alpha1.StormMember{
+		StormMemberRef: v1alpha1.StormMemberRef{Fingerprint: s.Fingerprint.String(), Start: micro(start)},
+		SignalName:     s.Name,
+		Severity:       s.Severity,
+		Environment:    j.Environment.Name,
+		TargetResource: reference(s.Resource),
+		JoinedTime:     micro(s.ReceivedAt),
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

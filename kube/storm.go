@@ -1,0 +1,110 @@
+package kube
+
+import (
+	"strings"
+	"time"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
+)
+
+// maxFullMembers is how many members a storm request's status lists in full.
+const maxFullMembers = 500
+
+// storm is the part of a record that storm requests have.
+type storm struct {
+	group  gateway.Group
+	record *record
+	// members are those that the cluster shows, order is their order there.
+	members map[gateway.Fingerprint]*member
+	order   []*member
+
+	lastMember, closed time.Time
+}
+
+// member is one episode of a storm.
+type member struct {
+	f      gateway.Fingerprint
+	storm  *storm
+	joined time.Time
+	// status is what stands in the request's status, but for the episode.
+	status v1alpha1.StormMember
+	// shown is the episode as in the cluster, episode with what is pending.
+	shown, episode gateway.Episode
+}
+
+func (s *storm) summary() *gateway.Storm {
+	return &gateway.Storm{Group: s.group, Members: len(s.order), LastMember: s.lastMember, Closed: s.closed}
+}
+
+// request returns the storm's request with the member's own episode.
+func (m *member) request() *gateway.Request {
+	r := *m.storm.record.request
+	r.Episode = m.episode
+	return &r
+}
+
+// observeStorm returns what a storm request's spec and status tell.
+func observeStorm(rr *v1alpha1.RemediationRequest, cluster string) *storm {
+	g := gateway.Group{Kind: gateway.StormKind(rr.Spec.Storm.Kind), Name: rr.Spec.Storm.Group}
+	if c := rr.Spec.Cluster; c != cluster {
+		g.Cluster, g.Name = c, strings.TrimPrefix(g.Name, c+"/")
+	}
+	s := &storm{group: g, members: make(map[gateway.Fingerprint]*member)}
+	status := rr.Status.Storm
+	if status == nil {
+		return s
+	}
+	s.lastMember, s.closed = instant(status.LastMemberTime), instant(status.ClosedTime)
+	for _, full := range status.Members {
+		s.list(full)
+	}
+	for _, ref := range status.MoreMembers {
+		s.list(v1alpha1.StormMember{StormMemberRef: ref})
+	}
+	return s
+}
+
+// list adds a member as the status lists it.
+func (s *storm) list(status v1alpha1.StormMember) {
+	f, err := gateway.ParseFingerprint(status.Fingerprint)
+	if err != nil || s.members[f] != nil {
+		return
+	}
+	m := &member{f: f, storm: s, joined: instant(status.JoinedTime), status: status, shown: memberEpisode(status.StormMemberRef)}
+	if m.joined.IsZero() {
+		m.joined = m.shown.LastSeen
+	}
+	m.status.Alerts = nil
+	m.episode = m.shown
+	s.members[f] = m
+	s.order = append(s.order, m)
+}
+
+func memberEpisode(ref v1alpha1.StormMemberRef) gateway.Episode {
+	return gateway.Episode{Occurrences: 1, LastSeen: instant(ref.LastSeen), Alerts: alerts(ref.Alerts)}
+}
+
+// seeMembers makes a storm's members those of a newer observation, and keeps
+// what is pending for them.
+func (x *index) seeMembers(r *record, shown *storm) {
+	before := r.storm.members
+	*r.storm = storm{
+		group: r.storm.group, record: r, members: shown.members, order: shown.order,
+		lastMember: shown.lastMember, closed: shown.closed,
+	}
+	for f, m := range shown.members {
+		m.storm = r.storm
+		m.episode = r.work.member(f, m.shown, x.lateFiring)
+		l := x.line(f)
+		if l.member == nil || l.member.storm == r.storm || m.joined.After(l.member.joined) {
+			l.member = m
+		}
+	}
+	for f, m := range before {
+		if l := x.lines[f]; l != nil && l.member == m {
+			l.member = nil
+			x.prune(f)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
+)
+
+// maxConflicts is how often one write is repeated because another writer was
+// first. Each time the object is read live, so that more than a few mean that
+// somebody writes without pause.
+const maxConflicts = 10
+
+// await puts a waiter's part into the next write of its request, and waits for
+// the outcome. Many waiters share one write.
+func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64, w *waiter) error {
+	w.done = make(chan error, 1)
+	s.index.mu.Lock()
+	r := s.index.record(f, sequence)
+	if r == nil {
+		s.index.mu.Unlock()
+		return gateway.ErrStale
+	}
+	r.ensureWork().waiters = append(r.work.waiters, w)
+	s.startLocked(r)
+	s.index.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// startLocked starts writing r's work unless that is under way. It is called
+// under the index's lock.
+func (s *Sink) startLocked(r *record) {
+	if !r.work.writing {
+		r.work.writing = true
+		s.writers.Go(func() { s.drain(r) })
+	}
+}
+
+// drain writes r's work until there is none that anybody waits for.
+func (s *Sink) drain(r *record) {
+	for {
+		s.index.mu.Lock()
+		w := r.work
+		if len(w.waiters) == 0 && !w.due {
+			w.writing = false
+			if w.pending.isZero() {
+				r.work = nil
+			}
+			s.index.mu.Unlock()
+			return
+		}
+		waiters := w.waiters
+		w.flying, w.pending = w.pending, changes{}
+		w.waiters, w.due = nil, false
+		s.index.mu.Unlock()
+
+		if err := s.write(r, waiters); err != nil {
+			s.fail(r, waiters, err)
+		}
+	}
+}
+
+// fail gives back what a write did not get into the cluster, to be tried again
+// with the next flush, and tells those who wait.
+func (s *Sink) fail(r *record, waiters []*waiter, err error) {
+	s.index.mu.Lock()
+	w := r.work
+	switch {
+	case errors.Is(err, gateway.ErrRefused):
+		// It would be refused for ever.
+		s.options.Logger.Error("a request's status was refused; its counts since the last write are lost",
+			"component", "kube", "request", r.request.Name(), "error", err)
+		w.flying = changes{}
+	case errors.Is(err, gateway.ErrStale):
+		w.flying, w.pending = changes{}, changes{}
+	default:
+		w.pending, w.flying = w.flying.join(w.pending), changes{}
+		s.queue.AddAfter(key{r.request.Fingerprint, r.request.Sequence}, s.options.FlushInterval)
+	}
+	s.index.refresh(r)
+	s.index.mu.Unlock()
+	for _, one := range waiters {
+		select {
+		case one.done <- err:
+		default: // told already, as its part was no longer possible
+		}
+	}
+}
+
+// write writes r's flying changes and what the waiters want. It returns nil
+// when all are in the cluster and the waiters have been told.
+func (s *Sink) write(r *record, waiters []*waiter) error {
+	for range maxConflicts {
+		s.index.mu.RLock()
+		d, err := s.index.draft(r, s.options.Namespace, waiters, s.options.MaxMembers)
+		name := r.request.Name()
+		s.index.mu.RUnlock()
+		if err != nil {
+			return fmt.Errorf("%w: %w", gateway.ErrRefused, err)
+		}
+		tell(d.stale, gateway.ErrStale)
+		waiters = d.written
+
+		applied, err := s.api.apply(s.ctx, name, d.body)
+		if err == nil {
+			s.land(r, applied)
+			tell(waiters, nil)
+			return nil
+		}
+		if refused(err) && !apierrors.IsConflict(err) {
+			return translate(err)
+		}
+		live, missing := s.live(r, name)
+		if missing != nil {
+			return errors.Join(missing, err)
+		}
+		if live.request.Episode.Occurrences == d.occurrences && live.request.Episode.LastSeen.Equal(d.lastSeen) && !apierrors.IsConflict(err) {
+			// The answer was lost, the write was not.
+			s.landed(r)
+			tell(waiters, nil)
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: another writer was first %d times", gateway.ErrStale, maxConflicts)
+}
+
+func tell(waiters []*waiter, err error) {
+	for _, w := range waiters {
+		w.done <- err
+	}
+}
+
+// live reads a request from the API server and shows it to the index.
+func (s *Sink) live(r *record, name string) (*observation, error) {
+	rr, err := s.api.get(s.ctx, name)
+	if apierrors.IsNotFound(err) {
+		s.index.forget(r.request.Fingerprint, r.request.Sequence, anyVersion)
+		return nil, gateway.ErrStale
+	}
+	if err != nil {
+		return nil, err
+	}
+	o, err := observe(rr, s.options.Cluster)
+	if err != nil || !o.ours {
+		return nil, gateway.ErrStale
+	}
+	s.index.see(o)
+	return o, nil
+}
+
+// anyVersion is newer than every resourceVersion.
+const anyVersion = ^uint64(0)
+
+// land shows the index a write that has succeeded.
+func (s *Sink) land(r *record, applied *v1alpha1.RemediationRequest) {
+	o, err := observe(applied, s.options.Cluster)
+	s.landed(r)
+	if err == nil {
+		s.index.see(o)
+	}
+}
+
+// landed takes what was flying as written.
+func (s *Sink) landed(r *record) {
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	if r.work != nil {
+		r.work.flying = changes{}
+		s.index.refresh(r)
+	}
+}
+
+// flush writes the counts of one request, and waits for that.
+func (s *Sink) flush(k key) {
+	s.index.mu.Lock()
+	r := s.index.record(k.fingerprint, k.sequence)
+	if r == nil || r.work == nil || r.work.pending.isZero() {
+		s.index.mu.Unlock()
+		return
+	}
+	r.work.due = true
+	if r.work.writing {
+		s.index.mu.Unlock()
+		return
+	}
+	r.work.writing = true
+	s.index.mu.Unlock()
+	s.drain(r)
+}
+
+// flushLoop writes counts as they become due, within the flush rate.
+func (s *Sink) flushLoop() {
+	for {
+		k, shutdown := s.queue.Get()
+		if shutdown {
+			return
+		}
+		if s.index.pending(k) && s.limiter.Wait(s.ctx) == nil {
+			s.flush(k)
+		}
+		s.queue.Done(k)
+	}
+}
+
+// pending reports whether a request has counts to write.
+func (x *index) pending(k key) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	r := x.record(k.fingerprint, k.sequence)
+	return r != nil && r.work != nil && !r.work.pending.isZero()
+}
+
+// unwritten returns the requests that have something to write.
+func (x *index) unwritten() []key {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var keys []key
+	for _, l := range x.lines {
+		for _, r := range l.records {
+			if r.work != nil && !r.work.pending.isZero() {
+				keys = append(keys, key{r.request.Fingerprint, r.request.Sequence})
+			}
+		}
+	}
+	return keys
+}
+
+// refresh works out anew what decisions see of r. It is called under the lock.
+func (x *index) refresh(r *record) {
+	request := *r.request
+	request.Episode = r.work.view(x.lateFiring)
+	r.request = &request
+	if r.storm == nil {
+		return
+	}
+	for f, m := range r.storm.members {
+		m.episode = r.work.member(f, m.shown, x.lateFiring)
+	}
+}
