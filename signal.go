@@ -12,6 +12,7 @@ import (
 const (
 	maxNameLength      = 253 // spec.signalName
 	maxSeverityLength  = 50  // spec.severity
+	maxClusterLength   = 253 // spec.cluster
 	maxNamespaceLength = 63  // an RFC 1123 label
 	maxObjectName      = 253 // an RFC 1123 subdomain
 )
@@ -166,12 +167,17 @@ func (s *Signal) Normalize(id Identity) {
 	if s.StartsAt.After(s.ReceivedAt.Add(maxClockSkew)) {
 		s.StartsAt = time.Time{}
 	}
+	s.StartsAt, s.EndsAt, s.ReceivedAt = truncate(s.StartsAt), truncate(s.EndsAt), truncate(s.ReceivedAt)
 	if s.Err = s.validate(); s.Err != nil {
 		return
 	}
 	s.Fingerprint = fingerprint(s, id.ByOwner)
 	s.Alert = alertHash(s)
 }
+
+// truncate cuts t to what the Kubernetes API keeps of a time, so that a time
+// read back is the one that was written.
+func truncate(t time.Time) time.Time { return t.Truncate(time.Microsecond) }
 
 func severity(sent string, aliases map[string]string) string {
 	sev := strings.ToLower(strings.TrimSpace(sent))
@@ -194,6 +200,8 @@ func (s *Signal) validate() error {
 		return fmt.Errorf("name: %d bytes long; at most %d are allowed", len(s.Name), maxNameLength)
 	case utf8.RuneCountInString(s.Severity) > maxSeverityLength:
 		return fmt.Errorf("severity: %d characters long; at most %d are allowed", utf8.RuneCountInString(s.Severity), maxSeverityLength)
+	case len(s.Cluster) > maxClusterLength:
+		return fmt.Errorf("cluster: %d bytes long; at most %d are allowed", len(s.Cluster), maxClusterLength)
 	case len(s.Resource.Namespace) > maxNamespaceLength:
 		return fmt.Errorf("namespace: %d characters long; a namespace has at most %d", len(s.Resource.Namespace), maxNamespaceLength)
 	case len(s.Resource.Name) > maxObjectName:

@@ -29,9 +29,12 @@ import (
 const (
 	// fieldManager owns the gateway's part of a request's status.
 	fieldManager = "gateway"
-	// writeTimeout bounds one call that writes. An API server answers in
+	// createTimeout bounds one create or read. An API server answers in
 	// milliseconds or is in trouble; a repeated create is found out by name.
-	writeTimeout = 4 * time.Second
+	createTimeout = 4 * time.Second
+	// applyTimeout bounds one write of a status, which for a storm of
+	// thousands takes the API server seconds.
+	applyTimeout = 15 * time.Second
 	// maxInFlight bounds the writes under way at once. It is half of an API
 	// server's default for mutating requests, and more of them at once only
 	// wait for etcd.
@@ -145,7 +148,7 @@ func (a *api) create(ctx context.Context, rr *v1alpha1.RemediationRequest) (*v1a
 		return nil, fmt.Errorf("%w: %w", errUnsent, err)
 	}
 	defer release()
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	begin := time.Now()
 	created := new(v1alpha1.RemediationRequest)
@@ -158,7 +161,7 @@ func (a *api) create(ctx context.Context, rr *v1alpha1.RemediationRequest) (*v1a
 }
 
 func (a *api) get(ctx context.Context, name string) (*v1alpha1.RemediationRequest, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	rr := new(v1alpha1.RemediationRequest)
 	err := a.rest.Get().Namespace(a.namespace).Resource(v1alpha1.Resource).Name(name).Do(ctx).Into(rr)
@@ -173,7 +176,7 @@ func (a *api) apply(ctx context.Context, name string, body []byte) (*v1alpha1.Re
 		return nil, err
 	}
 	defer release()
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	force := true
 	applied := new(v1alpha1.RemediationRequest)

@@ -168,12 +168,11 @@ func bound(limit int, maps ...map[string]string) []map[string]string {
 
 // observation is what the index keeps of one object.
 type observation struct {
-	// Object is never set: it lets an observation stand where a Reflector's
-	// store asks an object for its name, and panics if it is asked for more.
-	metav1.Object
+	// ObjectMeta holds namespace, name and resourceVersion alone, for a
+	// Reflector's temporary store.
+	metav1.ObjectMeta
 
-	namespace, name string
-	version         uint64
+	version uint64
 	// ours says that the name follows from fingerprint and number.
 	ours    bool
 	request gateway.Request
@@ -185,11 +184,10 @@ type observation struct {
 	groups [2]gateway.Group
 }
 
-// GetNamespace and GetName are what a Reflector's temporary store asks for.
-func (o *observation) GetNamespace() string { return o.namespace }
-
-// GetName returns the object's name.
-func (o *observation) GetName() string { return o.name }
+// identity returns the part of an object's metadata that names this state of it.
+func identity(rr *v1alpha1.RemediationRequest) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: rr.Namespace, Name: rr.Name, ResourceVersion: rr.ResourceVersion}
+}
 
 // observe returns what the index keeps of rr, or an error where rr is no
 // request that a gateway could have written.
@@ -199,7 +197,7 @@ func observe(rr *v1alpha1.RemediationRequest, cluster string) (*observation, err
 		return nil, fmt.Errorf("resourceVersion %q: %w", rr.ResourceVersion, err)
 	}
 	o := &observation{
-		namespace: rr.Namespace, name: rr.Name, version: version,
+		ObjectMeta: identity(rr), version: version,
 		received: rr.Spec.ReceivedTime.Time, alert: rr.Spec.AlertHash,
 	}
 	f, err := gateway.ParseFingerprint(rr.Spec.SignalFingerprint)

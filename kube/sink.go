@@ -58,6 +58,8 @@ type key struct {
 	sequence    int64
 }
 
+func (k key) name() string { return gateway.RequestName(k.fingerprint, k.sequence) }
+
 // New returns a sink that knows nothing yet: Run fills its index.
 func New(o Options) (*Sink, error) {
 	if err := o.validate(); err != nil {

@@ -1,10 +1,11 @@
 package kube
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kubernaut.io/gateway"
@@ -20,10 +21,10 @@ const maxStatusBytes = 1 << 20
 
 // document is the body of a status apply.
 type document struct {
-	APIVersion string                            `json:"apiVersion"`
-	Kind       string                            `json:"kind"`
-	Metadata   documentMeta                      `json:"metadata"`
-	Status     v1alpha1.RemediationRequestStatus `json:"status"`
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   documentMeta   `json:"metadata"`
+	Status     jsontext.Value `json:"status"`
 }
 
 type documentMeta struct {
@@ -34,27 +35,23 @@ type documentMeta struct {
 
 // draft is a status to be written, and who is answered how when it is.
 type draft struct {
-	body []byte
-	// occurrences and lastSeen tell afterwards whether it was written.
-	occurrences int64
-	lastSeen    time.Time
-	written     []*waiter
+	// body is the whole document, status the status alone, both as JSON.
+	body, status jsontext.Value
+	written      []*waiter
 	// stale are those whose part is no longer possible.
 	stale []*waiter
 }
 
 // draft returns the status of r with its flying changes and what the waiters
-// want, computed from what the index shows now. It is called under its lock.
+// want, computed from what the index shows now.
 func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers int) (*draft, error) {
-	d, status := x.compose(r, waiters, maxMembers)
-	var err error
-	if d.body, err = encode(r, namespace, status); err != nil || len(d.body) <= maxStatusBytes || r.storm == nil {
+	d, err := x.encoded(r, namespace, waiters, maxMembers)
+	if err != nil || len(d.body) <= maxStatusBytes || r.storm == nil {
 		return d, err
 	}
 	// No room for those who would join: they are turned away, and nobody else
 	// joins any more.
-	full := &waiter{closed: r.request.Episode.LastSeen, done: make(chan error, 1)}
-	rest := []*waiter{full}
+	rest := []*waiter{{closed: time.Now(), done: make(chan error, 1)}}
 	var away []*waiter
 	for _, w := range waiters {
 		if w.join != nil {
@@ -63,21 +60,28 @@ func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers
 			rest = append(rest, w)
 		}
 	}
-	d, status = x.compose(r, rest, maxMembers)
+	d, err = x.encoded(r, namespace, rest, maxMembers)
 	d.stale = append(d.stale, away...)
-	d.body, err = encode(r, namespace, status)
 	return d, err
 }
 
-func encode(r *record, namespace string, status v1alpha1.RemediationRequestStatus) ([]byte, error) {
-	return json.Marshal(document{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind,
-		Metadata: documentMeta{Name: r.request.Name(), Namespace: namespace, ResourceVersion: fmt.Sprint(r.version)},
-		Status:   status,
+func (x *index) encoded(r *record, namespace string, waiters []*waiter, maxMembers int) (*draft, error) {
+	x.mu.RLock()
+	d, status := x.compose(r, waiters, maxMembers)
+	meta := documentMeta{Name: r.request.Name(), Namespace: namespace, ResourceVersion: strconv.FormatUint(r.version, 10)}
+	x.mu.RUnlock()
+	var err error
+	if d.status, err = json.Marshal(status); err != nil {
+		return d, err
+	}
+	d.body, err = json.Marshal(document{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Metadata: meta, Status: d.status,
 	})
+	return d, err
 }
 
-// compose works out the gateway's part of a status, whole.
+// compose works out the gateway's part of a status, whole. It is called under
+// the lock.
 func (x *index) compose(r *record, waiters []*waiter, maxMembers int) (*draft, v1alpha1.RemediationRequestStatus) {
 	d := new(draft)
 	episode := r.work.shown.Merge(r.work.flying.episode, x.lateFiring)
@@ -100,7 +104,6 @@ func (x *index) compose(r *record, waiters []*waiter, maxMembers int) (*draft, v
 		FirstSeen:       micro(episode.FirstSeen), LastSeen: micro(episode.LastSeen),
 		Alerts: alertStatuses(episode.Alerts), MoreAlerts: episode.MoreAlerts,
 	}
-	d.occurrences, d.lastSeen = status.Deduplication.OccurrenceCount, episode.LastSeen
 	return d, status
 }
 

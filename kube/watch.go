@@ -77,6 +77,8 @@ func (s *Sink) Stop(ctx context.Context) error {
 // Check finds out whether the API server serves RemediationRequests to this
 // gateway, and if not, says what to do.
 func (s *Sink) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
 	err := s.api.rest.Get().Namespace(s.options.Namespace).Resource(v1alpha1.Resource).
 		VersionedParams(&metav1.ListOptions{Limit: 1}, s.api.params).Do(ctx).Error()
 	switch {
@@ -133,7 +135,7 @@ func (s *store) observe(obj any) *observation {
 		seen, err := observe(o, s.options.Cluster)
 		if err != nil {
 			s.options.Logger.Debug("an object is no request of a gateway's", "component", "kube", "object", o.Name, "error", err)
-			return &observation{namespace: o.Namespace, name: o.Name}
+			return &observation{ObjectMeta: identity(o)}
 		}
 		return seen
 	case cache.DeletedFinalStateUnknown:

@@ -1,10 +1,12 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"kubernaut.io/gateway"
@@ -27,7 +29,10 @@ func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64,
 		return gateway.ErrStale
 	}
 	r.ensureWork().waiters = append(r.work.waiters, w)
-	s.startLocked(r)
+	if !r.work.writing {
+		r.work.writing = true
+		s.writers.Go(func() { s.drain(key{f, sequence}, r) })
+	}
 	s.index.mu.Unlock()
 	select {
 	case err := <-w.done:
@@ -37,17 +42,8 @@ func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64,
 	}
 }
 
-// startLocked starts writing r's work unless that is under way. It is called
-// under the index's lock.
-func (s *Sink) startLocked(r *record) {
-	if !r.work.writing {
-		r.work.writing = true
-		s.writers.Go(func() { s.drain(r) })
-	}
-}
-
 // drain writes r's work until there is none that anybody waits for.
-func (s *Sink) drain(r *record) {
+func (s *Sink) drain(k key, r *record) {
 	for {
 		s.index.mu.Lock()
 		w := r.work
@@ -64,28 +60,28 @@ func (s *Sink) drain(r *record) {
 		w.waiters, w.due = nil, false
 		s.index.mu.Unlock()
 
-		if err := s.write(r, waiters); err != nil {
-			s.fail(r, waiters, err)
+		if err := s.write(k, r, waiters); err != nil {
+			s.fail(k, r, waiters, err)
 		}
 	}
 }
 
 // fail gives back what a write did not get into the cluster, to be tried again
 // with the next flush, and tells those who wait.
-func (s *Sink) fail(r *record, waiters []*waiter, err error) {
+func (s *Sink) fail(k key, r *record, waiters []*waiter, err error) {
 	s.index.mu.Lock()
 	w := r.work
 	switch {
 	case errors.Is(err, gateway.ErrRefused):
 		// It would be refused for ever.
 		s.options.Logger.Error("a request's status was refused; its counts since the last write are lost",
-			"component", "kube", "request", r.request.Name(), "error", err)
+			"component", "kube", "request", k.name(), "error", err)
 		w.flying = changes{}
 	case errors.Is(err, gateway.ErrStale):
 		w.flying, w.pending = changes{}, changes{}
 	default:
 		w.pending, w.flying = w.flying.join(w.pending), changes{}
-		s.queue.AddAfter(key{r.request.Fingerprint, r.request.Sequence}, s.options.FlushInterval)
+		s.queue.AddAfter(k, s.options.FlushInterval)
 	}
 	s.index.refresh(r)
 	s.index.mu.Unlock()
@@ -99,19 +95,16 @@ func (s *Sink) fail(r *record, waiters []*waiter, err error) {
 
 // write writes r's flying changes and what the waiters want. It returns nil
 // when all are in the cluster and the waiters have been told.
-func (s *Sink) write(r *record, waiters []*waiter) error {
+func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 	for range maxConflicts {
-		s.index.mu.RLock()
 		d, err := s.index.draft(r, s.options.Namespace, waiters, s.options.MaxMembers)
-		name := r.request.Name()
-		s.index.mu.RUnlock()
 		if err != nil {
 			return fmt.Errorf("%w: %w", gateway.ErrRefused, err)
 		}
 		tell(d.stale, gateway.ErrStale)
 		waiters = d.written
 
-		applied, err := s.api.apply(s.ctx, name, d.body)
+		applied, err := s.api.apply(s.ctx, k.name(), d.body)
 		if err == nil {
 			s.land(r, applied)
 			tell(waiters, nil)
@@ -120,21 +113,21 @@ func (s *Sink) write(r *record, waiters []*waiter) error {
 		if refused(err) && !apierrors.IsConflict(err) {
 			return translate(err)
 		}
-		live, missing := s.live(r, name)
-		if missing != nil {
+		live, missing := s.live(k)
+		switch {
+		case missing != nil:
 			return errors.Join(missing, err)
-		}
-		if live.request.Episode.Occurrences == d.occurrences && live.request.Episode.LastSeen.Equal(d.lastSeen) && !apierrors.IsConflict(err) {
-			// The answer was lost, the write was not.
-			s.landed(r)
-			tell(waiters, nil)
-			return nil
-		}
-		if !apierrors.IsConflict(err) {
+		case apierrors.IsConflict(err):
+			continue
+		case !bytes.Equal(live, d.status):
 			return err
 		}
+		// The answer was lost, the write was not.
+		s.landed(r)
+		tell(waiters, nil)
+		return nil
 	}
-	return fmt.Errorf("%w: another writer was first %d times", gateway.ErrStale, maxConflicts)
+	return fmt.Errorf("status of %s: another writer was first %d times", k.name(), maxConflicts)
 }
 
 func tell(waiters []*waiter, err error) {
@@ -143,11 +136,12 @@ func tell(waiters []*waiter, err error) {
 	}
 }
 
-// live reads a request from the API server and shows it to the index.
-func (s *Sink) live(r *record, name string) (*observation, error) {
-	rr, err := s.api.get(s.ctx, name)
+// live reads a request from the API server, shows it to the index, and returns
+// the gateway's part of its status as a draft would have it.
+func (s *Sink) live(k key) (status []byte, err error) {
+	rr, err := s.api.get(s.ctx, k.name())
 	if apierrors.IsNotFound(err) {
-		s.index.forget(r.request.Fingerprint, r.request.Sequence, anyVersion)
+		s.index.forget(k.fingerprint, k.sequence, anyVersion)
 		return nil, gateway.ErrStale
 	}
 	if err != nil {
@@ -158,7 +152,10 @@ func (s *Sink) live(r *record, name string) (*observation, error) {
 		return nil, gateway.ErrStale
 	}
 	s.index.see(o)
-	return o, nil
+	return json.Marshal(v1alpha1.RemediationRequestStatus{
+		Deduplication: rr.Status.Deduplication, SignalState: rr.Status.SignalState,
+		ResolvedTime: rr.Status.ResolvedTime, Storm: rr.Status.Storm,
+	})
 }
 
 // anyVersion is newer than every resourceVersion.
@@ -198,7 +195,7 @@ func (s *Sink) flush(k key) {
 	}
 	r.work.writing = true
 	s.index.mu.Unlock()
-	s.drain(r)
+	s.drain(k, r)
 }
 
 // flushLoop writes counts as they become due, within the flush rate.

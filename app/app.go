@@ -1,0 +1,372 @@
+// Package app puts the gateway together and runs it. It is the only place where
+// the rooms meet.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter/alertmanager"
+	"kubernaut.io/gateway/adapter/k8sevent"
+	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/ingress"
+	"kubernaut.io/gateway/kube"
+	"kubernaut.io/gateway/memledger"
+	"kubernaut.io/gateway/telemetry"
+)
+
+const (
+	// checkInterval is how often a cluster that can't be used yet is tried.
+	checkInterval = time.Second
+	// syncInterval is how often it is looked whether the caches are complete.
+	syncInterval = 20 * time.Millisecond
+	// sweepInterval is how often storms are looked through for those that are
+	// over, and the ledger for what it may forget.
+	sweepInterval = 5 * time.Second
+	// flushTimeout bounds the writing of counts when the gateway stops. It and
+	// the time for requests in flight fit into a pod's 30 s of grace.
+	flushTimeout = 10 * time.Second
+)
+
+// Options is what an App is made of. All fields are required.
+type Options struct {
+	Config *config.Config
+	// REST says how the Kubernetes API is reached.
+	REST    *rest.Config
+	Logger  *slog.Logger
+	Version string
+}
+
+// App is a gateway. Make one with New, and run it once.
+type App struct {
+	options    Options
+	sink       *kube.Sink
+	namespaces *kube.Namespaces
+	ledger     *memledger.Ledger
+	pipeline   *gateway.Pipeline
+	handler    *ingress.Handler
+	webhooks   *server
+	admin      *server
+
+	// usable is closed once the cluster serves what the gateway needs, ready
+	// once the caches are complete too.
+	usable, ready chan struct{}
+	stopping      atomic.Bool
+
+	waitingMu sync.Mutex
+	// waiting says what keeps the gateway from being ready.
+	waiting string
+}
+
+// New puts a gateway together and listens on both of its ports; nothing is
+// served before Run. An error names what is wrong with the options, or the
+// address that is not to be had.
+func New(o Options) (*App, error) {
+	a := &App{
+		options: o, usable: make(chan struct{}), ready: make(chan struct{}),
+		waiting: "the Kubernetes API has not been reached yet",
+	}
+	c := o.Config
+	registry := prometheus.NewRegistry()
+	metrics, err := telemetry.New(registry, telemetry.Options{
+		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.room(metrics); err != nil {
+		return nil, err
+	}
+	if err := a.door(metrics, registry); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// room makes the pipeline and all that it works with.
+func (a *App) room(metrics *telemetry.Metrics) error {
+	c, o := a.options.Config, a.options
+	storms := c.StormRules()
+	var err error
+	a.sink, err = kube.New(kube.Options{
+		REST: o.REST, Namespace: c.Namespace, Cluster: c.Cluster,
+		LateFiring: c.Dedup.LateFiring, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
+		MaxMembers: storms.MaxMembers, RecentWindow: max(storms.Rate.Window, storms.Pattern.Window),
+		Observer: metrics, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.namespaces, err = kube.NewNamespaces(kube.NamespacesOptions{
+		REST: o.REST, Namespace: c.Namespace, ConfigMap: c.Environment.ConfigMap,
+		CacheTTL: c.Environment.CacheTTL, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.ledger = memledger.New(memledger.Options{LateFiring: c.Dedup.LateFiring})
+	a.pipeline, err = gateway.NewPipeline(gateway.Options{
+		Identity: c.Identity(), Suppression: c.Suppression(), Dedup: c.DedupRules(), Storms: storms,
+		Environment: c.EnvironmentRules(), Matrix: c.Tables(), Guard: c.GuardRules(),
+		Ledger: a.ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: metrics,
+	})
+	return err
+}
+
+// door makes the two listeners and what they serve.
+func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) error {
+	c := a.options.Config
+	var err error
+	a.handler, err = ingress.New(ingress.Options{
+		Sources: sources(c), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
+		Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	admin, err := ingress.NewAdmin(ingress.AdminOptions{
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness,
+	})
+	if err != nil {
+		return err
+	}
+	a.handler.Hold()
+	if a.webhooks, err = listen("webhooks.address", c.Webhooks.Address, a.handler, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
+		return err
+	}
+	if a.admin, err = listen("admin.address", c.Admin.Address, admin, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
+		return errors.Join(err, a.webhooks.listener.Close())
+	}
+	return nil
+}
+
+// formats are what the gateway can read, by the name of the format.
+var formats = map[config.Format]struct {
+	decode  func([]byte) (gateway.Batch, error)
+	retries bool
+}{
+	config.FormatAlertmanager:    {decode: alertmanager.Decode},
+	config.FormatKubernetesEvent: {decode: k8sevent.Decode, retries: true},
+}
+
+// aliases are paths that sources with these names have besides their own.
+var aliases = map[string][]string{
+	"prometheus": {"/api/v1/signals/prometheus"},
+	"k8s-event":  {"/api/v1/signals/kubernetes-event"},
+}
+
+func sources(c *config.Config) []ingress.Source {
+	sources := make([]ingress.Source, len(c.Sources))
+	for i, s := range c.Sources {
+		format := formats[s.Format]
+		perSecond, burst := s.RateLimit.Limit()
+		sources[i] = ingress.Source{
+			Name: s.Name, Decode: format.decode, Authenticate: ingress.None{}, Aliases: aliases[s.Name],
+			RetriesOn429: format.retries, SignalsPerSecond: perSecond, Burst: burst,
+		}
+	}
+	return sources
+}
+
+func sourceNames(c *config.Config) []string {
+	names := make([]string, len(c.Sources))
+	for i, s := range c.Sources {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// WebhookAddr returns the address that senders post to.
+func (a *App) WebhookAddr() net.Addr { return a.webhooks.listener.Addr() }
+
+// AdminAddr returns the address that operators look at.
+func (a *App) AdminAddr() net.Addr { return a.admin.listener.Addr() }
+
+// Ready is closed once the gateway can accept signals.
+func (a *App) Ready() <-chan struct{} { return a.ready }
+
+// Run serves until ctx ends, then finishes what is in flight, writes what is
+// pending and returns nil. Any other error means that it could not go on.
+func (a *App) Run(ctx context.Context) error {
+	// What signals need outlasts the listeners.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	running, inner := errgroup.WithContext(inner)
+	for _, run := range []func(context.Context) error{a.sink.Run, a.namespaces.Run, a.sweep} {
+		running.Go(func() error {
+			select {
+			case <-a.usable:
+			case <-inner.Done():
+			}
+			return run(inner)
+		})
+	}
+
+	serving, outer := errgroup.WithContext(ctx)
+	serving.Go(a.webhooks.serve)
+	serving.Go(a.admin.serve)
+	serving.Go(func() error { return a.open(outer) })
+	serving.Go(func() error {
+		<-outer.Done()
+		return a.close()
+	})
+	err := serving.Wait()
+	stop()
+	err = errors.Join(err, running.Wait())
+
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	return errors.Join(err, a.sink.Stop(flush))
+}
+
+// open waits until the cluster is usable and all caches are complete, and then
+// lets signals in.
+func (a *App) open(ctx context.Context) error {
+	tick := time.NewTicker(checkInterval)
+	defer tick.Stop()
+	for {
+		err := a.sink.Check(ctx)
+		if err == nil {
+			break
+		}
+		if a.wait(err.Error()) && ctx.Err() == nil {
+			a.options.Logger.Error("waiting for the cluster", "component", "app", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	close(a.usable)
+	a.wait("the caches are not complete yet")
+	if !a.synced(ctx) {
+		return nil
+	}
+	a.ledger.Restore(a.sink.Recent())
+	a.wait("")
+	a.handler.Open()
+	close(a.ready)
+	a.options.Logger.Info("ready", "component", "app", "requests", a.sink.Size(),
+		"webhooks", a.WebhookAddr().String(), "admin", a.AdminAddr().String())
+	return nil
+}
+
+// synced waits for the caches, and reports whether they came before ctx ended.
+func (a *App) synced(ctx context.Context) bool {
+	select {
+	case <-a.sink.Synced():
+	case <-ctx.Done():
+		return false
+	}
+	tick := time.NewTicker(syncInterval)
+	defer tick.Stop()
+	for !a.namespaces.HasSynced() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// wait notes what the gateway waits for, and reports whether that is news.
+func (a *App) wait(what string) bool {
+	a.waitingMu.Lock()
+	defer a.waitingMu.Unlock()
+	news := a.waiting != what
+	a.waiting = what
+	return news
+}
+
+// close stops serving: readiness goes first, so that whoever balances load
+// looks elsewhere, then the listener, then what is in flight.
+func (a *App) close() error {
+	a.stopping.Store(true)
+	a.options.Logger.Info("stopping", "component", "app", "delay", a.options.Config.ShutdownDelay.String())
+	<-time.After(a.options.Config.ShutdownDelay)
+	a.handler.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), a.options.Config.Webhooks.RequestTimeout)
+	defer cancel()
+	return errors.Join(a.webhooks.shutdown(ctx), a.admin.shutdown(ctx))
+}
+
+func (a *App) readiness() ingress.Readiness {
+	a.waitingMu.Lock()
+	defer a.waitingMu.Unlock()
+	var r ingress.Readiness
+	if a.waiting != "" {
+		r.Waiting = append(r.Waiting, a.waiting)
+	}
+	if a.stopping.Load() {
+		r.Waiting = append(r.Waiting, "shutting down")
+	}
+	return r
+}
+
+// sweep closes storms that are over and lets the ledger forget, until ctx ends.
+func (a *App) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			a.ledger.Sweep(now)
+			a.sweepStorms(ctx, now)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (a *App) sweepStorms(ctx context.Context, now time.Time) {
+	for _, g := range a.sink.StormGroups() {
+		open, _ := a.sink.Storms(g)
+		if err := a.pipeline.Sweep(ctx, open, now); err != nil {
+			a.options.Logger.Warn("a storm that is over could not be closed; it will be tried again",
+				"component", "app", "group", g.String(), "error", err)
+		}
+	}
+}
+
+// server is an http.Server on its listener.
+type server struct {
+	*http.Server
+	listener net.Listener
+}
+
+func listen(key, address string, handler http.Handler, requestTimeout time.Duration, logger *slog.Logger) (*server, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return &server{Server: ingress.NewServer(address, handler, requestTimeout, logger), listener: l}, nil
+}
+
+func (s *server) serve() error {
+	if err := s.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", s.Addr, err)
+	}
+	return nil
+}
+
+func (s *server) shutdown(ctx context.Context) error {
+	if err := s.Shutdown(ctx); err != nil {
+		return fmt.Errorf("shut down %s: requests were still in flight: %w", s.Addr, err)
+	}
+	return nil
+}
