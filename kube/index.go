@@ -18,6 +18,9 @@ type index struct {
 	mu     sync.RWMutex
 	lines  map[gateway.Fingerprint]*line
 	storms map[gateway.Group][]*record
+	// gone are requests that were deleted lately, and as of which version, so
+	// that an answer which comes late does not bring one back.
+	gone map[key]uint64
 	// recent are the newest requests as storms count them, until they are taken.
 	recent []gateway.Entry
 	since  time.Time
@@ -51,8 +54,13 @@ func newIndex(cluster string, lateFiring time.Duration, since time.Time) *index 
 		cluster: cluster, lateFiring: lateFiring, since: since,
 		lines:  make(map[gateway.Fingerprint]*line),
 		storms: make(map[gateway.Group][]*record),
+		gone:   make(map[key]uint64),
 	}
 }
+
+// maxGone bounds how many deleted requests are remembered. An answer is late by
+// seconds at most, in which far fewer are deleted.
+const maxGone = 10_000
 
 // newest returns the request that stands for f, and the highest number taken.
 func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
@@ -118,6 +126,9 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 		return nil
 	}
 	r := x.record(o.request.Fingerprint, o.request.Sequence)
+	if r == nil && o.version <= x.gone[key{o.request.Fingerprint, o.request.Sequence}] {
+		return &o.request
+	}
 	if r == nil {
 		r = x.add(o)
 	}
@@ -157,12 +168,31 @@ func (x *index) add(o *observation) *record {
 }
 
 // forget removes a request that is gone from the cluster as of version.
-func (x *index) forget(f gateway.Fingerprint, sequence int64, version uint64) {
+func (x *index) forget(k key, version uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if r := x.record(f, sequence); r != nil && r.version <= version {
+	r := x.record(k.fingerprint, k.sequence)
+	if r != nil && r.version > version {
+		return
+	}
+	if len(x.gone) >= maxGone {
+		clear(x.gone)
+	}
+	x.gone[k] = version
+	if r != nil {
 		x.forgetLocked(r)
 	}
+}
+
+// vanish removes a request that a live read did not find.
+func (x *index) vanish(k key) {
+	x.mu.RLock()
+	var version uint64
+	if r := x.record(k.fingerprint, k.sequence); r != nil {
+		version = r.version
+	}
+	x.mu.RUnlock()
+	x.forget(k, version)
 }
 
 func (x *index) forgetLocked(r *record) {

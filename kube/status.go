@@ -15,9 +15,9 @@ import (
 const applyPatch = types.ApplyPatchType
 
 // maxStatusBytes bounds a status: etcd takes 1.5 MiB an object by default, of
-// which spec and metadata need their part. A storm that would grow beyond it
-// is closed instead.
-const maxStatusBytes = 1 << 20
+// which spec and metadata need their part, some 100 KiB. A storm that would
+// grow beyond it is closed instead.
+const maxStatusBytes = 1400 << 10
 
 // document is the body of a status apply.
 type document struct {
@@ -192,9 +192,7 @@ func (l *roll) status() *v1alpha1.StormStatus {
 		MemberCount: int64(len(l.members)), LastMemberTime: micro(l.lastMember), ClosedTime: micro(l.closed),
 	}
 	for i, m := range l.members {
-		e := &l.episodes[i]
-		_, ended := e.Resolved()
-		m.State, m.LastSeen, m.Alerts = state(ended), micro(e.LastSeen), alertStatuses(e.Alerts)
+		tell(&m, &l.episodes[i])
 		if i < maxFullMembers {
 			status.Members = append(status.Members, m)
 		} else {
@@ -207,12 +205,8 @@ func (l *roll) status() *v1alpha1.StormStatus {
 // joining returns what a storm's status says of a new member.
 func joining(j gateway.Joining) *v1alpha1.StormMember {
 	s := j.Signal
-	start := s.StartsAt
-	if start.IsZero() {
-		start = s.ReceivedAt
-	}
 	return &v1alpha1.StormMember{
-		StormMemberRef: v1alpha1.StormMemberRef{Fingerprint: s.Fingerprint.String(), Start: micro(start)},
+		StormMemberRef: v1alpha1.StormMemberRef{Fingerprint: s.Fingerprint.String(), Start: micro(s.StartsAt)},
 		SignalName:     s.Name,
 		Severity:       s.Severity,
 		Environment:    j.Environment.Name,

@@ -59,8 +59,12 @@ func observeStorm(rr *v1alpha1.RemediationRequest, cluster string) *storm {
 	for _, full := range status.Members {
 		s.list(full)
 	}
+	seen := status.LastMemberTime
+	if d := rr.Status.Deduplication; d != nil && d.LastSeen != nil {
+		seen = d.LastSeen
+	}
 	for _, ref := range status.MoreMembers {
-		s.list(v1alpha1.StormMember{StormMemberRef: ref})
+		s.list(v1alpha1.StormMember{StormMemberRef: ref, LastSeen: seen})
 	}
 	return s
 }
@@ -71,18 +75,34 @@ func (s *storm) list(status v1alpha1.StormMember) {
 	if err != nil || s.members[f] != nil {
 		return
 	}
-	m := &member{f: f, storm: s, joined: instant(status.JoinedTime), status: status, shown: memberEpisode(status.StormMemberRef)}
+	m := &member{f: f, storm: s, joined: instant(status.JoinedTime), status: status, shown: memberEpisode(status)}
 	if m.joined.IsZero() {
-		m.joined = m.shown.LastSeen
+		m.joined = s.lastMember
 	}
-	m.status.Alerts = nil
 	m.episode = m.shown
 	s.members[f] = m
 	s.order = append(s.order, m)
 }
 
-func memberEpisode(ref v1alpha1.StormMemberRef) gateway.Episode {
-	return gateway.Episode{Occurrences: 1, LastSeen: instant(ref.LastSeen), Alerts: alerts(ref.Alerts)}
+// memberEpisode returns a member's episode as the status tells it.
+func memberEpisode(m v1alpha1.StormMember) gateway.Episode {
+	e := gateway.Episode{Occurrences: 1, LastSeen: instant(m.LastSeen), Alerts: alerts(m.Alerts)}
+	if hash, err := gateway.ParseAlertHash(m.Alert); err == nil {
+		e.Alerts = append(e.Alerts, gateway.Alert{Hash: hash, StartsAt: instant(m.Start), ResolvedAt: instant(m.ResolvedAt)})
+	}
+	return e
+}
+
+// tell writes a member's episode into what the status says of the member.
+func tell(m *v1alpha1.StormMember, e *gateway.Episode) {
+	_, ended := e.Resolved()
+	m.State, m.LastSeen = state(ended), micro(e.LastSeen)
+	m.Alert, m.ResolvedAt, m.Alerts = "", nil, nil
+	if len(e.Alerts) == 1 && e.Alerts[0].EventCount == 0 && e.Alerts[0].StartsAt.Equal(instant(m.Start)) {
+		m.Alert, m.ResolvedAt = e.Alerts[0].Hash.String(), micro(e.Alerts[0].ResolvedAt)
+		return
+	}
+	m.Alerts = alertStatuses(e.Alerts)
 }
 
 // seeMembers makes a storm's members those of a newer observation, and keeps

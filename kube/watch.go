@@ -157,7 +157,7 @@ func (s *store) Update(obj any) error {
 // Delete implements cache.ReflectorStore.
 func (s *store) Delete(obj any) error {
 	if o := s.observe(obj); o.ours {
-		s.index.forget(o.request.Fingerprint, o.request.Sequence, o.version)
+		s.index.forget(key{o.request.Fingerprint, o.request.Sequence}, o.version)
 	}
 	return nil
 }

@@ -101,13 +101,13 @@ func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", gateway.ErrRefused, err)
 		}
-		tell(d.stale, gateway.ErrStale)
+		answer(d.stale, gateway.ErrStale)
 		waiters = d.written
 
 		applied, err := s.api.apply(s.ctx, k.name(), d.body)
 		if err == nil {
 			s.land(r, applied)
-			tell(waiters, nil)
+			answer(waiters, nil)
 			return nil
 		}
 		if refused(err) && !apierrors.IsConflict(err) {
@@ -124,13 +124,14 @@ func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 		}
 		// The answer was lost, the write was not.
 		s.landed(r)
-		tell(waiters, nil)
+		answer(waiters, nil)
 		return nil
 	}
 	return fmt.Errorf("status of %s: another writer was first %d times", k.name(), maxConflicts)
 }
 
-func tell(waiters []*waiter, err error) {
+// answer tells waiters how their write went.
+func answer(waiters []*waiter, err error) {
 	for _, w := range waiters {
 		w.done <- err
 	}
@@ -141,7 +142,7 @@ func tell(waiters []*waiter, err error) {
 func (s *Sink) live(k key) (status []byte, err error) {
 	rr, err := s.api.get(s.ctx, k.name())
 	if apierrors.IsNotFound(err) {
-		s.index.forget(k.fingerprint, k.sequence, anyVersion)
+		s.index.vanish(k)
 		return nil, gateway.ErrStale
 	}
 	if err != nil {
@@ -157,9 +158,6 @@ func (s *Sink) live(k key) (status []byte, err error) {
 		ResolvedTime: rr.Status.ResolvedTime, Storm: rr.Status.Storm,
 	})
 }
-
-// anyVersion is newer than every resourceVersion.
-const anyVersion = ^uint64(0)
 
 // land shows the index a write that has succeeded.
 func (s *Sink) land(r *record, applied *v1alpha1.RemediationRequest) {

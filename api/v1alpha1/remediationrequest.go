@@ -286,7 +286,8 @@ type StormStatus struct {
 	ClosedTime *metav1.MicroTime `json:"closedTime,omitempty"`
 }
 
-// StormMemberRef is a member in short.
+// StormMemberRef is a member in short. A storm may have thousands, so that it
+// has no more than is needed to tell a member's end.
 type StormMemberRef struct {
 	Fingerprint string `json:"fingerprint"`
 	// Start is when the episode began, by the sender's clock.
@@ -294,10 +295,14 @@ type StormMemberRef struct {
 	Start *metav1.MicroTime `json:"start,omitempty"`
 	// State is Firing or Resolved.
 	State string `json:"state"`
-	// LastSeen is when the member was last seen firing.
+	// Alert is the hash of the member's only alert, which began at Start.
 	// +optional
-	LastSeen *metav1.MicroTime `json:"lastSeen,omitempty"`
-	// Alerts are the alerts seen in the member's episode.
+	Alert string `json:"alert,omitempty"`
+	// ResolvedAt is when the end of that alert was received.
+	// +optional
+	ResolvedAt *metav1.MicroTime `json:"resolvedAt,omitempty"`
+	// Alerts are the alerts seen in the member's episode, where they are more
+	// than one or began otherwise.
 	// +listType=atomic
 	// +optional
 	Alerts []AlertStatus `json:"alerts,omitempty"`
@@ -313,6 +318,10 @@ type StormMember struct {
 	Environment string `json:"environment,omitempty"`
 	// +optional
 	TargetResource *ResourceReference `json:"targetResource,omitempty"`
+	// LastSeen is when the member was last seen firing; in short lists the
+	// storm's own holds for it.
+	// +optional
+	LastSeen *metav1.MicroTime `json:"lastSeen,omitempty"`
 	// JoinedTime is when the gateway took the signal in.
 	// +optional
 	JoinedTime *metav1.MicroTime `json:"joinedTime,omitempty"`

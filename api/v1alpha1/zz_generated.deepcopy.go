@@ -251,6 +251,10 @@ func (in *StormMember) DeepCopyInto(out *StormMember) {
 		*out = new(ResourceReference)
 		**out = **in
 	}
+	if in.LastSeen != nil {
+		in, out := &in.LastSeen, &out.LastSeen
+		*out = (*in).DeepCopy()
+	}
 	if in.JoinedTime != nil {
 		in, out := &in.JoinedTime, &out.JoinedTime
 		*out = (*in).DeepCopy()
@@ -274,8 +278,8 @@ func (in *StormMemberRef) DeepCopyInto(out *StormMemberRef) {
 		in, out := &in.Start, &out.Start
 		*out = (*in).DeepCopy()
 	}
-	if in.LastSeen != nil {
-		in, out := &in.LastSeen, &out.LastSeen
+	if in.ResolvedAt != nil {
+		in, out := &in.ResolvedAt, &out.ResolvedAt
 		*out = (*in).DeepCopy()
 	}
 	if in.Alerts != nil {

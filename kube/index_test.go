@@ -1,0 +1,146 @@
+package kube
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
+)
+
+const lateFiring = 2 * time.Minute
+
+// request returns an observation of a request as of a version.
+func request(f gateway.Fingerprint, sequence int64, version uint64) *observation {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	return &observation{
+		ours: true, version: version, ObjectMeta: metav1.ObjectMeta{Name: gateway.RequestName(f, sequence)},
+		request: gateway.Request{
+			Fingerprint: f, Sequence: sequence, Attempt: 1, Created: at,
+			Episode: gateway.NewEpisode(gateway.Sighting{At: at}),
+		},
+	}
+}
+
+func TestIndexForgetsWhatAListNoLongerHas(t *testing.T) {
+	x := newIndex("", lateFiring, time.Time{})
+	kept, gone, young := gateway.Fingerprint{1}, gateway.Fingerprint{2}, gateway.Fingerprint{3}
+	x.see(request(kept, 1, 10))
+	x.see(request(gone, 1, 11))
+	x.see(request(young, 1, 30)) // written by this replica after the list was made
+	x.replace([]*observation{request(kept, 1, 10)}, 20)
+	for f, want := range map[gateway.Fingerprint]bool{kept: true, gone: false, young: true} {
+		if r, _ := x.newest(f); (r != nil) != want {
+			t.Errorf("%v is known: %t, want %t", f[0], r != nil, want)
+		}
+	}
+}
+
+func TestIndexIgnoresWhatIsOlder(t *testing.T) {
+	x := newIndex("", lateFiring, time.Time{})
+	f := gateway.Fingerprint{1}
+	newer := request(f, 1, 20)
+	newer.request.Phase = "processing"
+	x.see(newer)
+	x.see(request(f, 1, 10))
+	if r, _ := x.newest(f); r.Phase != "processing" {
+		t.Error("an older state replaced a newer one")
+	}
+	x.forget(key{f, 1}, 15)
+	if r, _ := x.newest(f); r == nil {
+		t.Error("an older deletion removed a newer object")
+	}
+}
+
+func TestLateAnswerDoesNotBringARequestBack(t *testing.T) {
+	x := newIndex("", lateFiring, time.Time{})
+	f := gateway.Fingerprint{1}
+	x.forget(key{f, 1}, 20) // the watch was quicker than the answer to the create
+	x.see(request(f, 1, 15))
+	if r, highest := x.newest(f); r != nil || highest != 0 {
+		t.Errorf("a deleted request is back: %v, %d", r, highest)
+	}
+	x.see(request(f, 1, 25))
+	if r, _ := x.newest(f); r == nil {
+		t.Error("a request created anew under the name is not seen")
+	}
+}
+
+func TestIndexKeepsWhatIsPending(t *testing.T) {
+	x := newIndex("", lateFiring, time.Time{})
+	f := gateway.Fingerprint{1}
+	x.see(request(f, 1, 10))
+	x.mu.Lock()
+	r := x.record(f, 1)
+	for range 3 {
+		x.note(r, f, gateway.Sighting{At: time.Now()})
+	}
+	x.mu.Unlock()
+	other := request(f, 1, 11)
+	other.request.Episode.Occurrences = 5 // another replica's flush
+	x.see(other)
+	if r, _ := x.newest(f); r.Episode.Occurrences != 8 {
+		t.Errorf("%d occurrences, want 5 shown and 3 pending", r.Episode.Occurrences)
+	}
+}
+
+func TestNewestIsTheHighestNumber(t *testing.T) {
+	x := newIndex("", lateFiring, time.Time{})
+	f := gateway.Fingerprint{1}
+	x.see(request(f, 2, 20))
+	x.see(request(f, 1, 10))
+	x.take(f, 3)
+	if r, highest := x.newest(f); r.Sequence != 2 || highest != 3 {
+		t.Errorf("newest %d, highest %d", r.Sequence, highest)
+	}
+	x.forget(key{f, 2}, 21)
+	if r, _ := x.newest(f); r.Sequence != 1 {
+		t.Errorf("newest %d after the highest was deleted", r.Sequence)
+	}
+}
+
+func TestStatusHasRoomForTheLargestStorm(t *testing.T) {
+	x := newIndex("", lateFiring, time.Time{})
+	g := gateway.Group{Kind: gateway.StormRate, Name: "demo"}
+	o := request(g.Fingerprint(gateway.P0), 1, 10)
+	o.storm = &storm{group: g, members: map[gateway.Fingerprint]*member{}}
+	o.request.Storm = o.storm.summary()
+	x.see(o)
+	r := x.record(o.request.Fingerprint, 1)
+	r.ensureWork()
+	at := time.Date(2026, 5, 1, 12, 0, 0, 123456000, time.UTC)
+	var waiters []*waiter
+	for i := range 5001 {
+		f := gateway.Fingerprint{byte(i), byte(i >> 8), 1}
+		waiters = append(waiters, &waiter{
+			f: f, sighting: gateway.Sighting{At: at, StartsAt: at, Alert: gateway.AlertHash{byte(i)}},
+			join: &v1alpha1.StormMember{
+				StormMemberRef: v1alpha1.StormMemberRef{Fingerprint: f.String(), Start: micro(at)},
+				SignalName:     "KubePodCrashLooping", Severity: "critical", Environment: "production",
+				TargetResource: &v1alpha1.ResourceReference{APIVersion: "v1", Kind: "Pod", Namespace: "demo", Name: "checkout-5d8c7b9f6d-x2x4z"},
+				JoinedTime:     micro(at),
+			},
+			done: make(chan error, 1),
+		})
+	}
+	for _, w := range waiters[:5000] {
+		// The longest that a member gets: seen again, then resolved.
+		waiters = append(waiters, &waiter{
+			f: w.f, sighting: gateway.Sighting{At: at.Add(time.Hour), StartsAt: at, EndsAt: at.Add(time.Hour), Alert: w.sighting.Alert, Resolved: true},
+			done: make(chan error, 1),
+		})
+	}
+	d, err := x.draft(r, "kubernaut-system", waiters, 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", len(d.body))
+	if len(d.written) != 10_000 || len(d.stale) != 1 {
+		t.Errorf("%d were taken and %d turned away, want 10000 and 1", len(d.written), len(d.stale))
+	}
+	if len(d.body) > maxStatusBytes {
+		t.Errorf("%d bytes, more than %d", len(d.body), maxStatusBytes)
+	}
+}
