@@ -1,0 +1,112 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+const (
+	// bodyHint is where reading begins when the sender does not say how long
+	// the body is.
+	bodyHint = 16 << 10
+	// maxPooledBytes is the largest buffer that is kept for the next request,
+	// some three hundred alerts. A few large bodies must not stay for ever.
+	maxPooledBytes = 256 << 10
+)
+
+// buffer is memory for one body or one answer.
+type buffer struct{ bytes []byte }
+
+type bufferPool struct{ pool sync.Pool }
+
+var buffers bufferPool
+
+// get returns an empty buffer with room for size bytes or more.
+func (p *bufferPool) get(size int) *buffer {
+	b, ok := p.pool.Get().(*buffer)
+	if !ok {
+		b = &buffer{}
+	}
+	b.bytes = slices.Grow(b.bytes[:0], size)
+	return b
+}
+
+func (p *bufferPool) put(b *buffer) {
+	if cap(b.bytes) <= maxPooledBytes {
+		p.pool.Put(b)
+	}
+}
+
+// body is a request's body, and how many bytes in flight it holds.
+type body struct {
+	*buffer
+	held int64
+}
+
+// read reads the body whole. What the sender announces is refused before it is
+// read where it is too much; what it does not announce is held as it comes.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) {
+	if r.ContentLength > h.MaxBodyBytes {
+		return body{}, h.tooLarge()
+	}
+	hint := r.ContentLength
+	if hint < 0 {
+		hint = min(bodyHint, h.MaxBodyBytes)
+	}
+	if !h.bytes.TryAcquire(hint) {
+		return body{}, overloaded("bytes")
+	}
+	// One byte more lets the last read see the end without growing.
+	b := body{buffer: buffers.get(int(hint) + 1), held: hint}
+	if refused := h.fill(&b, http.MaxBytesReader(w, r.Body, h.MaxBodyBytes)); refused != nil {
+		h.bytes.Release(b.held)
+		return body{}, refused
+	}
+	return b, nil
+}
+
+func (h *Handler) fill(b *body, from io.Reader) *refusal {
+	for {
+		free := b.bytes[len(b.bytes):min(int64(cap(b.bytes)), b.held+1)]
+		n, err := from.Read(free)
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &tooLarge):
+			return h.tooLarge()
+		case err != nil:
+			// Whatever cut it off, the sender has the whole of it.
+			return &refusal{
+				status: http.StatusServiceUnavailable, detail: "the body could not be read to its end",
+				cause: err, retryAfter: retryOverload,
+			}
+		}
+		if int64(len(b.bytes)) > b.held && !h.grow(b) {
+			return overloaded("bytes")
+		}
+	}
+}
+
+// grow doubles what b holds, up to the largest body.
+func (h *Handler) grow(b *body) bool {
+	more := min(b.held, h.MaxBodyBytes-b.held)
+	if !h.bytes.TryAcquire(more) {
+		return false
+	}
+	b.held += more
+	b.bytes = slices.Grow(b.bytes, int(b.held)+1-len(b.bytes))
+	return true
+}
+
+func (h *Handler) tooLarge() *refusal {
+	return &refusal{
+		status: http.StatusRequestEntityTooLarge,
+		detail: fmt.Sprintf("the body is larger than %d bytes", h.MaxBodyBytes),
+	}
+}

@@ -1,0 +1,93 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"golang.org/x/time/rate"
+
+	gateway "kubernaut.io/gateway"
+)
+
+// pathPrefix is before the name of each source in its path.
+const pathPrefix = "/webhook/"
+
+// Source is a configured sender, served at /webhook/ and its name.
+type Source struct {
+	// Name is an RFC 1123 label.
+	Name string
+	// Decode is the adapter of the source's format. An error means that body
+	// as a whole is none of that format, and is told to the sender. What it
+	// returns may alias body, which lasts until the batch has been processed.
+	Decode func(body []byte) (gateway.Batch, error)
+	// Authenticate checks who is sending.
+	Authenticate Authenticator
+	// Aliases are further paths, in full.
+	Aliases []string
+	// RetriesOn429 says that the format's senders retry a 429. The others are
+	// told 503 when they send too much.
+	RetriesOn429 bool
+	// SignalsPerSecond limits what the source sends, 0 for no limit.
+	SignalsPerSecond float64
+	// Burst is how many signals may come at once; 0 stands for what the rate
+	// allows in a second.
+	Burst int
+}
+
+func (s *Source) validate() error {
+	switch {
+	case !gateway.IsDNSLabel(s.Name):
+		return fmt.Errorf("ingress: source name %q is not an RFC 1123 label", s.Name)
+	case s.Decode == nil:
+		return fmt.Errorf("ingress: source %s: no decoder", s.Name)
+	case s.Authenticate == nil:
+		return fmt.Errorf("ingress: source %s: no authenticator", s.Name)
+	case s.SignalsPerSecond < 0 || math.IsNaN(s.SignalsPerSecond) || math.IsInf(s.SignalsPerSecond, 0):
+		return fmt.Errorf("ingress: source %s: %v signals per second are no rate", s.Name, s.SignalsPerSecond)
+	case s.Burst < 0:
+		return fmt.Errorf("ingress: source %s: a burst of %d lets nothing in", s.Name, s.Burst)
+	default:
+		return nil
+	}
+}
+
+// route is a source with what it needs to be served.
+type route struct {
+	Source
+	// limiter is nil where there is no limit.
+	limiter *rate.Limiter
+}
+
+// routesOf returns the routes by path. Paths are looked up whole: what a
+// ServeMux would redirect or answer by itself gets a problem document too.
+func routesOf(sources []Source) (map[string]*route, error) {
+	routes := make(map[string]*route)
+	var problems []error
+	for _, s := range sources {
+		r := &route{Source: s, limiter: s.limiter()}
+		for _, path := range append([]string{pathPrefix + s.Name}, s.Aliases...) {
+			switch taken, ok := routes[path]; {
+			case ok:
+				problems = append(problems, fmt.Errorf("ingress: sources %s and %s share the path %s", taken.Name, s.Name, path))
+			case !strings.HasPrefix(path, "/"):
+				problems = append(problems, fmt.Errorf("ingress: source %s: the alias %q is no path", s.Name, path))
+			default:
+				routes[path] = r
+			}
+		}
+	}
+	return routes, errors.Join(problems...)
+}
+
+func (s *Source) limiter() *rate.Limiter {
+	if s.SignalsPerSecond == 0 {
+		return nil
+	}
+	burst := s.Burst
+	if burst == 0 {
+		burst = int(min(math.Ceil(s.SignalsPerSecond), math.MaxInt32))
+	}
+	return rate.NewLimiter(rate.Limit(s.SignalsPerSecond), burst)
+}

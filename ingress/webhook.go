@@ -1,0 +1,126 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+
+	gateway "kubernaut.io/gateway"
+)
+
+// admit checks all that can be told before the body is read.
+func (h *Handler) admit(r *http.Request, route *route) *refusal {
+	switch {
+	case route == nil:
+		return &refusal{status: http.StatusNotFound, detail: "no source is served at this path; webhooks go to " + pathPrefix + "SOURCE"}
+	case r.Method != http.MethodPost:
+		return &refusal{
+			status: http.StatusMethodNotAllowed, detail: "a webhook is a POST",
+			header: "Allow", value: http.MethodPost,
+		}
+	case h.held.Load():
+		return &refusal{status: http.StatusServiceUnavailable, detail: "starting up", retryAfter: retryOutage}
+	}
+	if refused := authenticate(r, route.Authenticate); refused != nil {
+		return refused
+	}
+	return checkContent(r.Header)
+}
+
+func shuttingDown() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, detail: "shutting down", retryAfter: retryOutage,
+		header: "Connection", value: "close",
+	}
+}
+
+// checkContent lets pass what may be JSON, and what does not say what it is.
+func checkContent(header http.Header) *refusal {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return &refusal{
+			status: http.StatusUnsupportedMediaType, detail: fmt.Sprintf("Content-Encoding %.64q is not supported, send the body as it is", encoding),
+			header: "Accept-Encoding", value: "identity",
+		}
+	}
+	sent := header.Get("Content-Type")
+	if sent == "" || sent == "application/json" {
+		return nil
+	}
+	// A parameter that is no parameter does not make it another type.
+	mediaType, _, _ := mime.ParseMediaType(sent)
+	if mediaType == "application/json" || strings.HasSuffix(mediaType, "+json") {
+		return nil
+	}
+	return &refusal{
+		status: http.StatusUnsupportedMediaType, detail: fmt.Sprintf("Content-Type %.64q is not JSON", sent),
+		header: "Accept", value: "application/json",
+	}
+}
+
+// webhook reads the body of an admitted request, has its signals processed and
+// says what became of them.
+func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, id string) int {
+	body, refused := h.read(w, r)
+	if refused != nil {
+		return h.refuse(w, r, id, refused)
+	}
+	defer h.bytes.Release(body.held)
+
+	batch, refused := h.decode(r, route, id, body.bytes)
+	if refused != nil {
+		return h.refuse(w, r, id, refused)
+	}
+	release, refused := h.enter(route, len(batch.Signals))
+	if refused != nil {
+		return h.refuse(w, r, id, refused)
+	}
+	defer release()
+	decisions := h.process(r.Context(), batch.Signals)
+	// Not deferred: after a panic somebody may hold what aliases it.
+	buffers.put(body.buffer)
+
+	status, refused := conclude(decisions)
+	if refused != nil {
+		return h.refuse(w, r, id, refused)
+	}
+	b := buffers.get(answerBytes * (len(decisions) + 1))
+	b.bytes = h.appendAnswer(b.bytes, id, decisions)
+	write(w, status, "application/json", b.bytes)
+	buffers.put(b)
+	if h.Logger.Enabled(r.Context(), slog.LevelDebug) {
+		h.Logger.LogAttrs(r.Context(), slog.LevelDebug, "webhook accepted", slog.String("source", route.Name),
+			slog.String("requestId", id), slog.Int("status", status), slog.Int("signals", len(decisions)))
+	}
+	return status
+}
+
+// decode makes signals of a body.
+func (h *Handler) decode(r *http.Request, route *route, id string, body []byte) (gateway.Batch, *refusal) {
+	batch, err := route.Decode(body)
+	if err != nil {
+		return batch, &refusal{status: http.StatusBadRequest, detail: strings.ToValidUTF8(err.Error(), "\uFFFD")}
+	}
+	if batch.Truncated > 0 {
+		h.Observer.Truncated(route.Name, batch.Truncated)
+		h.Logger.LogAttrs(r.Context(), slog.LevelWarn, "the sender left out alerts, they are lost upstream",
+			slog.String("source", route.Name), slog.Int("alerts", batch.Truncated), slog.String("requestId", id))
+	}
+	if len(batch.Signals) == 0 {
+		return batch, &refusal{status: http.StatusBadRequest, detail: "there is no signal in the body"}
+	}
+	for i := range batch.Signals {
+		batch.Signals[i].Source = route.Name
+	}
+	return batch, nil
+}
+
+// process runs to its end even if the sender goes away. What is half done
+// would only be work for the retry, and what is done makes it cheap.
+func (h *Handler) process(ctx context.Context, signals []gateway.Signal) []gateway.Decision {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.RequestTimeout)
+	defer cancel()
+	return h.Processor.Process(ctx, signals)
+}

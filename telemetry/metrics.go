@@ -1,0 +1,134 @@
+// Package telemetry says what the gateway does: metrics on a registry that it
+// is given, and log lines for what a person may want to follow up.
+//
+// No label takes a value that a sender can invent without bound: sources,
+// outcomes, reasons, verbs and codes are closed sets, and of namespaces only
+// the first 200 have a name. All series of closed sets exist from the start,
+// so that a rate over them never misses the first event.
+package telemetry
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	gateway "kubernaut.io/gateway"
+)
+
+// Options is what Metrics are made of. All but Now are required.
+type Options struct {
+	// Sources are the names of all configured sources.
+	Sources []string
+	// Namespace is the gateway's own; its series exist from the start.
+	Namespace string
+	// Version is the gateway's, for gateway_build_info.
+	Version string
+	Logger  *slog.Logger
+	// Now is the clock; time.Now where it is nil.
+	Now func() time.Time
+}
+
+func (o *Options) validate() error {
+	switch {
+	case !gateway.IsDNSLabel(o.Namespace):
+		return fmt.Errorf("telemetry: namespace %q is not an RFC 1123 label", o.Namespace)
+	case o.Version == "":
+		return errors.New("telemetry: no version")
+	case o.Logger == nil:
+		return errors.New("telemetry: no logger")
+	default:
+		return nil
+	}
+}
+
+// Metrics counts and logs what happens. It is the observer of the pipeline, of
+// the webhooks, and of all that talks to Kubernetes and Redis. It is safe for
+// concurrent use.
+type Metrics struct {
+	logger     *slog.Logger
+	now        func() time.Time
+	sources    map[string]*source
+	reasons    map[verdict]prometheus.Counter
+	namespaces *namespaces
+	kubernetes kubernetes
+	redis      redis
+	inFlight   prometheus.Gauge
+}
+
+var _ gateway.Observer = (*Metrics)(nil)
+
+// New registers all metrics, those of the Go runtime and the process included.
+// It fails where one is registered already.
+func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f := &factory{registry: registry}
+	m := &Metrics{
+		logger:     o.Logger.With("component", "pipeline"),
+		now:        o.Now,
+		sources:    newSources(f, o.Sources),
+		reasons:    newReasons(f),
+		namespaces: newNamespaces(f, o.Namespace, o.Now),
+		kubernetes: newKubernetes(f),
+		redis:      newRedis(f),
+		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
+	}
+	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
+	f.register(collectors.NewGoCollector())
+	f.register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m, errors.Join(f.problems...)
+}
+
+// factory makes metrics and registers them; what goes wrong is kept, to be
+// told once.
+type factory struct {
+	registry prometheus.Registerer
+	problems []error
+}
+
+// prefix is before the name of each metric.
+const prefix = "gateway"
+
+func (f *factory) register(c prometheus.Collector) {
+	if err := f.registry.Register(c); err != nil {
+		f.problems = append(f.problems, fmt.Errorf("telemetry: %w", err))
+	}
+}
+
+func (f *factory) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: prefix, Name: name, Help: help}, labels)
+	f.register(v)
+	return v
+}
+
+func (f *factory) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: prefix, Name: name, Help: help, Buckets: buckets,
+	}, labels)
+	f.register(v)
+	return v
+}
+
+// gauge makes a gauge whose labels, given as names and values in turn, never
+// change.
+func (f *factory) gauge(name, help string, labels ...string) prometheus.Gauge {
+	constant := make(prometheus.Labels)
+	for pair := range slices.Chunk(labels, 2) {
+		constant[pair[0]] = pair[1]
+	}
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: prefix, Name: name, Help: help, ConstLabels: constant,
+	})
+	f.register(g)
+	return g
+}

@@ -1,0 +1,86 @@
+package telemetry
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	gateway "kubernaut.io/gateway"
+)
+
+// unknownSource stands for requests to paths of no source.
+const unknownSource = "unknown"
+
+// Values of the label status.
+const (
+	success = "success"
+	failure = "error"
+)
+
+// webhookBuckets reach from a duplicate, which takes no call to anything, to
+// the request timeout and beyond, in seconds.
+var webhookBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}
+
+// source holds the series of one source, looked up once.
+type source struct {
+	succeeded, failed prometheus.Counter
+	duration          prometheus.Observer
+	truncated         prometheus.Counter
+	outcomes          map[gateway.Outcome]prometheus.Counter
+}
+
+func newSources(f *factory, names []string) map[string]*source {
+	webhooks := f.counters("webhooks_total", "Webhooks by source and whether they were accepted.", "source", "status")
+	durations := f.histograms("webhook_duration_seconds", "Time from a webhook's header to its answer.", webhookBuckets, "source")
+	truncated := f.counters("truncated_alerts_total", "Alerts that a sender said it left out of a webhook.", "source")
+	signals := f.counters("signals_total", "Signals by source and outcome.", "source", "outcome")
+
+	sources := make(map[string]*source)
+	for _, name := range append([]string{unknownSource}, names...) {
+		label := strings.ReplaceAll(name, "-", "_")
+		s := &source{
+			succeeded: webhooks.WithLabelValues(label, success),
+			failed:    webhooks.WithLabelValues(label, failure),
+			duration:  durations.WithLabelValues(label),
+			truncated: truncated.WithLabelValues(label),
+			outcomes:  make(map[gateway.Outcome]prometheus.Counter),
+		}
+		for _, o := range gateway.Outcomes {
+			s.outcomes[o] = signals.WithLabelValues(label, string(o))
+		}
+		sources[name] = s
+	}
+	return sources
+}
+
+func (m *Metrics) source(name string) *source {
+	if s, ok := m.sources[name]; ok {
+		return s
+	}
+	return m.sources[unknownSource]
+}
+
+// Began counts a webhook as in flight.
+func (m *Metrics) Began() { m.inFlight.Inc() }
+
+// Answered counts a webhook by its source's configured name and its status:
+// 2xx is success, all else an error. A name that is not configured counts as
+// unknown.
+func (m *Metrics) Answered(source string, status int, took time.Duration) {
+	m.inFlight.Dec()
+	s := m.source(source)
+	s.duration.Observe(took.Seconds())
+	if status/100 == 2 {
+		s.succeeded.Inc()
+		return
+	}
+	s.failed.Inc()
+}
+
+// Truncated counts alerts that a sender said it left out.
+func (m *Metrics) Truncated(source string, alerts int) {
+	if alerts > 0 {
+		m.source(source).truncated.Add(float64(alerts))
+	}
+}
