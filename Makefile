@@ -90,8 +90,10 @@ check-generate: ## fail if what is generated is not what api/ says
 lint: ## check style, arrows and modules with the pinned linter (its first build takes minutes)
 	$(PLAIN) tools/run.sh golangci-lint run ./...
 	cd devcluster && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
+	cd test/e2e/notifier && $(PLAIN) ../../../tools/run.sh golangci-lint run -c ../../../.golangci.yml ./...
 	go mod tidy -diff
 	go -C devcluster mod tidy -diff
+	go -C test/e2e/notifier mod tidy -diff
 	scripts/check-dependencies.sh
 
 .PHONY: format

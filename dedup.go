@@ -113,7 +113,7 @@ func (r DedupRules) waiting(s *Signal, newest *Request, unseen time.Duration) Ve
 // finished judges against a request that its controller completed, failed or
 // gave up in time.
 func (r DedupRules) finished(s *Signal, newest *Request, unseen time.Duration) Verdict {
-	began := s.StartsAt.After(newest.CompletedAt)
+	began := !s.StartsAt.Before(newest.CompletedAt)
 	cooling := s.ReceivedAt.Sub(newest.CompletedAt) < r.Cooldown
 	switch {
 	case cooling && !began:
@@ -140,7 +140,7 @@ func (r DedupRules) goesOn(s *Signal, newest *Request, unseen time.Duration) boo
 		return true
 	}
 	for _, a := range newest.Episode.Alerts {
-		if a.Open() && (a.Hash != s.Alert || !s.StartsAt.After(a.StartsAt)) {
+		if a.Open() && (a.Hash != s.Alert || s.StartsAt.Before(newest.CompletedAt)) {
 			return true
 		}
 	}

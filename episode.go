@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +61,9 @@ type Sighting struct {
 	EndsAt     time.Time
 	At         time.Time
 	EventCount int64
+	// EventFrom is the first count that a change saw of an Event, 0 where that
+	// is EventCount.
+	EventFrom int64
 }
 
 // SightingOf returns s as a sighting at the time of its receipt.
@@ -168,7 +172,14 @@ func (c *Change) note(s Sighting, alert bool) {
 // replace puts s behind the others, in place of an older one like it.
 func (c *Change) replace(s Sighting) {
 	c.Sightings = slices.DeleteFunc(c.Sightings, func(o Sighting) bool {
-		return o.Alert == s.Alert && o.Resolved == s.Resolved
+		if o.Alert != s.Alert || o.Resolved != s.Resolved {
+			return false
+		}
+		s.StartsAt = later(o.StartsAt, s.StartsAt)
+		if o.EventCount > 0 {
+			s.EventFrom = cmp.Or(o.EventFrom, o.EventCount)
+		}
+		return true
 	})
 	c.Sightings = append(c.Sightings, s)
 }
@@ -242,7 +253,7 @@ func (e Episode) see(s Sighting, lateFiring time.Duration) (Episode, bool) {
 	if s.EventCount > known.EventCount {
 		// An Event seen for the first time is one occurrence, whatever it
 		// counted before.
-		rise := int64(1)
+		rise := 1 + s.EventCount - cmp.Or(s.EventFrom, s.EventCount)
 		if found {
 			rise = s.EventCount - known.EventCount
 		}

@@ -36,8 +36,7 @@ type Tally struct {
 // Entry is a new episode that counts in a storm's window.
 type Entry struct {
 	Group Group
-	// ID is the name of the request that the episode would get, so that a
-	// repeated entry is the same one.
+	// ID is Group.EntryID, so that a repeated entry is the same one.
 	ID string
 	At time.Time
 	// Since leaves out what came before it.
@@ -48,9 +47,11 @@ type Entry struct {
 
 // Standing is where an entry stands in its window.
 type Standing struct {
-	// Rank is 1 for the oldest entry of the window.
+	// Rank is 1 for the first entry of the fullest window that holds it, in
+	// order of arrival: signals that are decided at the same time arrive in any
+	// order, and each of them must count.
 	Rank int
-	// Before are the IDs of the older entries of the window, oldest first.
+	// Before are the IDs of the earlier entries of the window, oldest first.
 	Before []string
 }
 

@@ -136,7 +136,12 @@ func (b *glances) waits(f Fingerprint) bool {
 
 // glance decides what needs neither the API nor another replica: what is
 // invalid or suppressed, and what repeats an unfinished request.
-func (p *Pipeline) glance(s *Signal, b *glances, i int) (Decision, bool) {
+func (p *Pipeline) glance(s *Signal, b *glances, i int) (d Decision, done bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			d, done = failure(fmt.Errorf("panic: %v", r)), true
+		}
+	}()
 	if s.Err != nil {
 		return Decision{Outcome: Rejected, Reason: ReasonInvalid, Detail: s.Err.Error()}, true
 	}
@@ -150,11 +155,14 @@ func (p *Pipeline) glance(s *Signal, b *glances, i int) (Decision, bool) {
 	if newest == nil || s.Resolved {
 		return Decision{}, false
 	}
+	if _, known := newest.Episode.Alert(s.Alert); !known {
+		return Decision{}, false
+	}
 	v := p.Dedup.Fire(s, newest, Memory{})
 	if v.Outcome != Duplicate || !newest.Unfinished() {
 		return Decision{}, false
 	}
-	d := Decision{Outcome: Duplicate, Reason: v.Reason, Fingerprint: s.Fingerprint}
+	d = Decision{Outcome: Duplicate, Reason: v.Reason, Fingerprint: s.Fingerprint}
 	d.of(newest)
 	noted := p.Sink.Note(s.Fingerprint, newest, SightingOf(s))
 	d.Occurrences = noted.Total
@@ -292,7 +300,7 @@ func (p *Pipeline) open(ctx context.Context, s *Signal, v Verdict, newest *Reque
 	}
 	o.guard(p.Guard)
 	created, err := p.Sink.Create(ctx, o)
-	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) {
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) && !p.stands(o) {
 		p.leave(ctx, entries)
 	}
 	if err != nil {
@@ -308,4 +316,11 @@ func (o *Order) guard(g Guard) {
 	if path, why := g.Check(o.Signal, o.Attempt, o.Path); why != "" {
 		o.Path, o.PathFrom = path, why
 	}
+}
+
+// stands reports whether the request that o asked for is there, made by another
+// replica of the same episode.
+func (p *Pipeline) stands(o *Order) bool {
+	newest, _ := p.Sink.Newest(o.Fingerprint)
+	return newest != nil && newest.Name() == o.Name() && newest.Unfinished()
 }

@@ -83,6 +83,7 @@ type Sink interface {
 	// Join makes an episode a member of a storm. When it returns nil the API
 	// has it. ErrStale means that nothing may join any more.
 	Join(ctx context.Context, storm *Request, j Joining) (Noted, error)
-	// CloseStorms writes that nothing joins these storm requests any more.
-	CloseStorms(ctx context.Context, open []*Request) error
+	// CloseStorms writes that nothing joins these storm requests any more, as
+	// of at: what was received then or later counts towards the next storm.
+	CloseStorms(ctx context.Context, open []*Request, at time.Time) error
 }

@@ -46,6 +46,16 @@ func (g Group) Fingerprint(p Priority) Fingerprint {
 	return sha256.Sum256(b)
 }
 
+// EntryID identifies an episode in g's window. A namespace is counted by
+// episodes, which the names of their requests tell apart; a fault by resources,
+// which the fingerprints tell apart.
+func (g Group) EntryID(f Fingerprint, sequence int64) string {
+	if g.Kind == StormPattern {
+		return f.String()
+	}
+	return RequestName(f, sequence)
+}
+
 // Groups returns the groups that s counts in, the one that is asked first first.
 func Groups(s *Signal, localCluster string) [2]Group {
 	cluster := s.Cluster

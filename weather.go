@@ -15,7 +15,7 @@ func (p *Pipeline) weather(ctx context.Context, own *Order) (Decision, []Entry, 
 	for _, g := range groups {
 		open, closed := p.Sink.Storms(g)
 		if len(open) > 0 && p.Storms.Ended(open, s.ReceivedAt) {
-			if err := p.Sink.CloseStorms(ctx, open); err != nil {
+			if err := p.Sink.CloseStorms(ctx, open, s.ReceivedAt); err != nil {
 				return Decision{}, nil, err
 			}
 			open, closed = nil, s.ReceivedAt
@@ -25,7 +25,8 @@ func (p *Pipeline) weather(ctx context.Context, own *Order) (Decision, []Entry, 
 			return d, nil, err
 		}
 		if t := p.Storms.Threshold(g.Kind); t.Count > 0 {
-			entries = append(entries, Entry{Group: g, ID: own.Name(), At: s.ReceivedAt, Since: closed, Window: t.Window})
+			id := g.EntryID(own.Fingerprint, own.Sequence)
+			entries = append(entries, Entry{Group: g, ID: id, At: s.ReceivedAt, Since: closed, Window: t.Window})
 		}
 	}
 	for i, e := range entries {
@@ -33,7 +34,7 @@ func (p *Pipeline) weather(ctx context.Context, own *Order) (Decision, []Entry, 
 		if err != nil || !p.Storms.Opens(e.Group.Kind, standing.Rank) {
 			continue
 		}
-		storm := StormOrder{Group: e.Group, Threshold: p.Storms.Threshold(e.Group.Kind), LedBy: standing.Before}
+		storm := StormOrder{Group: e.Group, Threshold: p.Storms.Threshold(e.Group.Kind), LedBy: p.ledBy(standing.Before)}
 		d, err := p.shelter(ctx, own, storm, ReasonStormOpened)
 		if err == nil {
 			p.leave(ctx, entries[:i+1])
@@ -54,12 +55,12 @@ func (p *Pipeline) leave(ctx context.Context, entries []Entry) {
 // shelter makes an episode a member of its group's storm request for its
 // priority, which it creates where there is none.
 func (p *Pipeline) shelter(ctx context.Context, own *Order, storm StormOrder, why Reason) (Decision, error) {
-	f := storm.Group.Fingerprint(own.Priority)
-	release, err := p.locks.acquire(ctx, f)
+	o := p.stormOrder(own, storm)
+	release, err := p.locks.acquire(ctx, o.Fingerprint)
 	if err != nil {
 		return Decision{}, err
 	}
-	request, opened, err := p.stormRequest(ctx, f, own, storm)
+	request, opened, err := p.stormRequest(ctx, o)
 	release()
 	if err != nil {
 		return Decision{}, err
@@ -76,39 +77,52 @@ func (p *Pipeline) shelter(ctx context.Context, own *Order, storm StormOrder, wh
 	return d, nil
 }
 
-// stormRequest returns the storm request that takes members of a group and
-// priority, and whether it had to be created. It is called under the lock of f.
-func (p *Pipeline) stormRequest(ctx context.Context, f Fingerprint, own *Order, storm StormOrder) (request *Request, created bool, err error) {
-	open, _ := p.Sink.Storms(storm.Group)
-	if request := joinable(open, own.Priority); request != nil {
+// stormOrder returns the storm request that an episode would open: one step
+// more careful than the episode's own, and no bolder than the guard allows.
+func (p *Pipeline) stormOrder(own *Order, storm StormOrder) *Order {
+	o := *own
+	o.Fingerprint, o.Sequence, o.Attempt, o.Previous = storm.Group.Fingerprint(own.Priority), 0, 1, ""
+	o.Storm, o.Reason = &storm, ReasonStormOpened
+	o.Path, o.PathFrom = own.Path.StepDown(), own.PathFrom+", one step down for a storm"
+	o.guard(p.Guard)
+	return &o
+}
+
+// stormRequest returns the storm request that takes the episode which would
+// open o, and whether it had to be created. It is called under o's lock.
+func (p *Pipeline) stormRequest(ctx context.Context, o *Order) (request *Request, created bool, err error) {
+	open, _ := p.Sink.Storms(o.Storm.Group)
+	if request := joinable(open, o); request != nil {
 		return request, false, nil
 	}
-	if err := p.Sink.Settle(ctx, f); err != nil {
+	if err := p.Sink.Settle(ctx, o.Fingerprint); err != nil {
 		return nil, false, err
 	}
-	newest, highest := p.Sink.Newest(f)
-	o := *own
-	o.Fingerprint, o.Sequence, o.Attempt, o.Storm = f, highest+1, 1, &storm
-	o.Reason, o.Previous = ReasonStormOpened, ""
+	newest, highest := p.Sink.Newest(o.Fingerprint)
+	o.Sequence = highest + 1
 	if newest != nil {
 		o.Previous = newest.Name()
 	}
-	o.Path, o.PathFrom = own.Path.StepDown(), own.PathFrom+", one step down for a storm"
-	o.guard(p.Guard)
-	request, err = p.Sink.Create(ctx, &o)
+	request, err = p.Sink.Create(ctx, o)
 	return request, true, err
 }
 
-// joinable returns the storm request of a priority that takes members, nil
-// where there is none. One whose remediation is over takes none: nobody would
-// act on them.
-func joinable(open []*Request, priority Priority) *Request {
+// joinable returns the storm request of o's priority that takes an episode which
+// would open o, nil where there is none. One whose remediation is over takes
+// none, since nobody would act on them, nor does one whose path is bolder than
+// what the episode's environment and the guard allow: a more careful one is
+// opened for it, which then takes all.
+func joinable(open []*Request, o *Order) *Request {
+	var careful *Request
 	for _, r := range open {
-		if r.Priority == priority && r.Unfinished() {
-			return r
+		if r.Priority != o.Priority || !r.Unfinished() || r.Path.Careful(o.Path) != r.Path {
+			continue
+		}
+		if careful == nil || r.Path.Careful(careful.Path) == r.Path {
+			careful = r
 		}
 	}
-	return nil
+	return careful
 }
 
 func names(requests []*Request) []string {
@@ -124,5 +138,25 @@ func (p *Pipeline) Sweep(ctx context.Context, open []*Request, now time.Time) er
 	if len(open) == 0 || !p.Storms.Ended(open, now) {
 		return nil
 	}
-	return p.Sink.CloseStorms(ctx, open)
+	return p.Sink.CloseStorms(ctx, open, now)
+}
+
+// maxLedBy bounds how many requests a storm's request names. Where a threshold
+// is higher the newest are named.
+const maxLedBy = 100
+
+// ledBy returns the names of the requests behind the IDs of a window's entries.
+func (p *Pipeline) ledBy(ids []string) []string {
+	names := make([]string, 0, min(len(ids), maxLedBy))
+	for _, id := range ids[max(0, len(ids)-maxLedBy):] {
+		f, err := ParseFingerprint(id)
+		if err != nil {
+			names = append(names, id)
+			continue
+		}
+		if newest, _ := p.Sink.Newest(f); newest != nil {
+			names = append(names, newest.Name())
+		}
+	}
+	return names
 }

@@ -294,15 +294,15 @@ func (a *App) wait(what string) bool {
 }
 
 // close stops serving: readiness goes first, so that whoever balances load
-// looks elsewhere, then the listener, then what is in flight.
+// looks elsewhere, then what still comes is refused while what is in flight
+// finishes, then the listeners go.
 func (a *App) close() error {
 	a.stopping.Store(true)
 	a.options.Logger.Info("stopping", "component", "app", "delay", a.options.Config.ShutdownDelay.String())
 	<-time.After(a.options.Config.ShutdownDelay)
-	a.handler.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), a.options.Config.Webhooks.RequestTimeout)
 	defer cancel()
-	return errors.Join(a.webhooks.shutdown(ctx), a.admin.shutdown(ctx))
+	return errors.Join(a.handler.Drain(ctx), a.webhooks.shutdown(ctx), a.admin.shutdown(ctx))
 }
 
 func (a *App) readiness() ingress.Readiness {

@@ -1,12 +1,21 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 
 	"k8s.io/client-go/rest"
 
+	"kubernaut.io/gateway/api/v1alpha1"
 	"kubernaut.io/gateway/kube"
 )
+
+// Manifests returns what Install installs, as YAML for kubectl.
+func Manifests(namespace string) []byte {
+	crd := bytes.TrimPrefix(v1alpha1.CRD, []byte("---\n"))
+	return fmt.Appendf(nil, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: %q\n---\n%s", namespace, crd)
+}
 
 // Install makes the namespace and the CustomResourceDefinition of
 // RemediationRequest what this version of the gateway needs, and waits until

@@ -161,7 +161,7 @@ func (x *index) add(o *observation) *record {
 		x.storms[o.storm.group] = append(x.storms[o.storm.group], r)
 	case o.request.Created.After(x.since):
 		for _, g := range o.groups {
-			x.recent = append(x.recent, gateway.Entry{Group: g, ID: o.Name, At: o.received})
+			x.recent = append(x.recent, gateway.Entry{Group: g, ID: g.EntryID(o.request.Fingerprint, o.request.Sequence), At: o.received})
 		}
 	}
 	return r

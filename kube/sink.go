@@ -242,11 +242,10 @@ func (s *Sink) Join(ctx context.Context, storm *gateway.Request, j gateway.Joini
 }
 
 // CloseStorms implements gateway.Sink.
-func (s *Sink) CloseStorms(ctx context.Context, open []*gateway.Request) error {
-	now := s.options.Now()
+func (s *Sink) CloseStorms(ctx context.Context, open []*gateway.Request, at time.Time) error {
 	var errs []error
 	for _, r := range open {
-		err := s.await(ctx, r.Fingerprint, r.Sequence, &waiter{closed: now})
+		err := s.await(ctx, r.Fingerprint, r.Sequence, &waiter{closed: at})
 		if err != nil && !errors.Is(err, gateway.ErrStale) {
 			errs = append(errs, err)
 		}

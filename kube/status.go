@@ -138,7 +138,8 @@ func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *ro
 	for _, w := range waiters {
 		switch {
 		case !w.closed.IsZero() && l.closed.IsZero():
-			l.closed = w.closed
+			// Another replica's member may be younger.
+			l.closed = later(w.closed, l.lastMember)
 		case w.join != nil && !l.admit(w, r.request, maxMembers):
 			d.stale = append(d.stale, w)
 			continue

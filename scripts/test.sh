@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Vets and tests both modules, prints go's own output and one closing line, and
+# Vets and tests all modules, prints go's own output and one closing line, and
 # fails if anything in it failed. `make test` runs it after set-up and build.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,6 +21,9 @@ stage() {
 # vet with -race reads what the tests compile anyway.
 stage "vet" go vet -race "${packages[@]}"
 stage "test" go test -race -timeout 15m "${packages[@]}"
+
+# What is tested of the notifier is what Alertmanager makes of the gateway: test/e2e builds and runs it.
+stage "vet notifier" go -C test/e2e/notifier vet ./...
 
 # devcluster is kube-apiserver and etcd: with the race detector they would be
 # compiled once more, 6 minutes for other people's code. With the settings of

@@ -67,8 +67,9 @@ type Gateway struct {
 	// URL is of its webhooks' port, AdminURL of the operators'.
 	URL, AdminURL string
 
-	stop context.CancelFunc
-	done chan error
+	stop  context.CancelFunc
+	done  chan error
+	ready <-chan struct{}
 }
 
 // Option changes a gateway's configuration, from defaults with small flush
@@ -79,16 +80,30 @@ type Option func(*config.Config)
 // it is ready.
 func (c *Cluster) Start(tb testing.TB, options ...Option) *Gateway {
 	tb.Helper()
+	return c.StartIn(tb, c.NewNamespace(tb), c.REST, options...)
+}
+
+// NewNamespace returns a new namespace for a gateway's requests.
+func (c *Cluster) NewNamespace(tb testing.TB) string {
+	tb.Helper()
 	namespace := fmt.Sprintf("gateway-%d", c.next.Add(1))
 	if err := app.Install(tb.Context(), c.REST, namespace); err != nil {
 		tb.Fatal(err)
 	}
-	return c.StartIn(tb, namespace, c.REST, options...)
+	return namespace
 }
 
 // StartIn runs a gateway in a namespace that is there already, as another
 // replica or after a restart, reaching the API server as via says.
 func (c *Cluster) StartIn(tb testing.TB, namespace string, via *rest.Config, options ...Option) *Gateway {
+	tb.Helper()
+	g := c.Launch(tb, namespace, via, options...)
+	g.AwaitReady(tb)
+	return g
+}
+
+// Launch is StartIn without the wait: the gateway serves, but may not be ready.
+func (c *Cluster) Launch(tb testing.TB, namespace string, via *rest.Config, options ...Option) *Gateway {
 	tb.Helper()
 	conf := config.Default()
 	conf.Namespace = namespace
@@ -104,19 +119,24 @@ func (c *Cluster) StartIn(tb testing.TB, namespace string, via *rest.Config, opt
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gateway{
-		cluster: c, Namespace: namespace, stop: cancel, done: make(chan error, 1),
+		cluster: c, Namespace: namespace, stop: cancel, done: make(chan error, 1), ready: a.Ready(),
 		URL: "http://" + a.WebhookAddr().String(), AdminURL: "http://" + a.AdminAddr().String(),
 	}
 	go func() { g.done <- a.Run(ctx) }()
 	tb.Cleanup(func() { g.Stop(tb) })
+	return g
+}
+
+// AwaitReady waits until the gateway accepts signals.
+func (g *Gateway) AwaitReady(tb testing.TB) {
+	tb.Helper()
 	select {
-	case <-a.Ready():
+	case <-g.ready:
 	case err := <-g.done:
 		tb.Fatalf("the gateway stopped before it was ready: %v", err)
 	case <-time.After(patience):
 		tb.Fatal("the gateway did not get ready")
 	}
-	return g
 }
 
 // Stop stops the gateway as SIGTERM would, and may be repeated.
@@ -136,6 +156,8 @@ func (g *Gateway) Stop(tb testing.TB) {
 type Answer struct {
 	Status int         `json:"-"`
 	Header http.Header `json:"-"`
+	// Body is the answer as it came.
+	Body []byte `json:"-"`
 
 	RequestID string         `json:"requestId"`
 	Signals   []Signal       `json:"signals"`
@@ -191,6 +213,12 @@ func PostTo(ctx context.Context, url string, body any) (Answer, error) {
 		return Answer{}, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	return Do(request)
+}
+
+// Do sends a request that is none of the usual kind and returns the answer,
+// which has to be JSON.
+func Do(request *http.Request) (Answer, error) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return Answer{}, err
@@ -201,6 +229,7 @@ func PostTo(ctx context.Context, url string, body any) (Answer, error) {
 	if err != nil {
 		return answer, err
 	}
+	answer.Body = text
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return answer, fmt.Errorf("answer %d is no JSON: %w: %s", answer.Status, err, text)
 	}

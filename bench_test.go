@@ -1,0 +1,55 @@
+package gateway_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/memledger"
+)
+
+// countingSink counts duplicates only, so that the benchmark measures the
+// pipeline and its ledger and not the tests' cluster.
+type countingSink struct {
+	*memorySink
+	noted atomic.Int64
+}
+
+func (k *countingSink) Note(_ gateway.Fingerprint, newest *gateway.Request, _ gateway.Sighting) gateway.Noted {
+	k.noted.Add(1)
+	base := newest.Episode.Occurrences
+	return gateway.Noted{Base: base, Delta: 1, Total: base + 1}
+}
+
+type silence struct{}
+
+func (silence) Decided(*gateway.Signal, *gateway.Decision) {}
+
+func BenchmarkProcessDuplicates(b *testing.B) {
+	for _, size := range []int{1, 10, 100} {
+		b.Run(fmt.Sprintf("alerts=%d", size), func(b *testing.B) {
+			sink := &countingSink{}
+			g := newReplica(b, newCluster(newClock()), memledger.New(memledger.Options{}), func(o *gateway.Options) {
+				sink.memorySink = o.Sink.(*memorySink)
+				o.Sink, o.Observer = sink, silence{}
+				o.Storms = gateway.StormRules{}
+			})
+			batch := make([]gateway.Signal, size)
+			for i := range batch {
+				batch[i] = alert("KubePodCrashLooping", "shop", fmt.Sprintf("cart-%d", i))
+			}
+			g.process(batch...)
+			b.ReportAllocs()
+			deliveries := 0
+			for b.Loop() {
+				g.process(batch...)
+				deliveries++
+			}
+			b.ReportMetric(float64(deliveries*size)/b.Elapsed().Seconds(), "alerts/s")
+			if got := sink.noted.Load(); got != int64(deliveries*size) {
+				b.Errorf("%d duplicates noted of %d", got, deliveries*size)
+			}
+		})
+	}
+}

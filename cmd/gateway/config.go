@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"kubernaut.io/gateway/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Look at configuration files",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "check FILE",
+		Short: "Name everything that is wrong with a configuration file",
+		Long: `Reads a configuration file as serve would and names every problem in it, with
+its line and key. Exits with 0 if there is none and 2 otherwise.`,
+		Example: "  gateway config check gateway.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := loadConfig(args[0]); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])
+			return err
+		},
+	})
+	return cmd
+}
+
+// loadConfig reads a file. That it can't be read is the command line's fault.
+func loadConfig(path string, overrides ...config.Override) (*config.Config, error) {
+	c, err := config.Load(path, overrides...)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return c, nil
+}

@@ -1,0 +1,271 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kubernaut.io/gateway"
+)
+
+// Bounds of values whose size something else has to bear.
+const (
+	// maxBodyBytes bounds webhooks.maxBodyBytes: a body is held in memory.
+	maxBodyBytes = 1 << 30
+	// maxStormMembers is what fits into the status of one Kubernetes object.
+	maxStormMembers = 5000
+	// maxSeverity is the length of spec.severity.
+	maxSeverity = 50
+	// maxCluster is the length of spec.cluster.
+	maxCluster = 253
+	// maxRate is beyond what any machine takes in, so that more is a mistake.
+	maxRate = 1_000_000
+)
+
+func (c *Config) check() Problems {
+	k := &checker{}
+	c.checkServers(k)
+	c.checkSources(k)
+	c.checkSignals(k)
+	c.checkDedup(k)
+	c.checkStorm(k)
+	c.checkEnvironment(k)
+	c.checkMatrix(k)
+	for i, namespace := range c.Guard.Namespaces {
+		k.label(fmt.Sprintf("guard.namespaces[%d]", i), namespace)
+	}
+	if c.Spool.MaxBytes <= 0 {
+		k.problem("spool.maxBytes", "%d is not more than 0", c.Spool.MaxBytes)
+	}
+	k.notNegative("shutdownDelay", c.ShutdownDelay)
+	c.checkLater(k)
+	return k.problems
+}
+
+func (c *Config) checkServers(k *checker) {
+	webhooks := k.address("webhooks.address", c.Webhooks.Address)
+	admin := k.address("admin.address", c.Admin.Address)
+	if webhooks.meets(admin) {
+		k.problem("admin.address", "%q meets webhooks.address, %q; give them different ports", c.Admin.Address, c.Webhooks.Address)
+	}
+	if n := c.Webhooks.MaxBodyBytes; n <= 0 || n > maxBodyBytes {
+		k.problem("webhooks.maxBodyBytes", "%d is not from 1 to %d", n, maxBodyBytes)
+	}
+	k.positive("webhooks.requestTimeout", c.Webhooks.RequestTimeout)
+	k.label("namespace", c.Namespace)
+	if s := c.Cluster; len(s) > maxCluster || s != strings.TrimSpace(s) {
+		k.problem("cluster", "%q is no name; write at most %d letters without space around them", s, maxCluster)
+	}
+	if file := c.Kubernetes.Kubeconfig; file != "" {
+		k.readable("kubernetes.kubeconfig", file)
+	}
+}
+
+func (c *Config) checkSources(k *checker) {
+	if len(c.Sources) == 0 {
+		k.problem("sources", "there is none, so nothing could be taken in; leave the key out for the usual two")
+	}
+	listen, err := parseEndpoint(c.Webhooks.Address)
+	open := err == nil && !listen.loopback()
+	first := make(map[string]int)
+	for i := range c.Sources {
+		s, at := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
+		k.label(at+".name", s.Name)
+		if before, ok := first[s.Name]; ok && s.Name != "" {
+			k.problem(at+".name", "%q is the name of sources[%d] already", s.Name, before)
+		} else {
+			first[s.Name] = i
+		}
+		k.format(at+".format", s.Format)
+		s.checkAuth(k, at+".auth", open, c.Webhooks.Address)
+		s.RateLimit.check(k, at+".rateLimit")
+		if s.Watch.Enabled {
+			k.problem(at+".watch.enabled", "watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/%s", s.Name)
+		}
+	}
+}
+
+func (k *checker) format(path string, f Format) {
+	switch f {
+	case FormatAlertmanager, FormatKubernetesEvent:
+	case "grafana", "cloudevents":
+		k.problem(path, "%q is not in this version yet; use %s or %s, or leave the source out", f, FormatAlertmanager, FormatKubernetesEvent)
+	default:
+		k.oneOf(path, "format", string(f), string(FormatAlertmanager), string(FormatKubernetesEvent))
+	}
+}
+
+func (s *Source) checkAuth(k *checker, path string, open bool, address string) {
+	if len(s.Auth) == 0 && open {
+		k.problem(path, "source %q asks for no credentials and webhooks.address %q is open to the network; "+
+			"write auth: [{none: {}}] to take signals from everyone, or listen on loopback, 127.0.0.1:PORT", s.Name, address)
+		k.problems[len(k.problems)-1].because = "webhooks.address"
+	}
+	for i, auth := range s.Auth {
+		if auth.None == nil {
+			k.problem(fmt.Sprintf("%s[%d]", path, i), "no kind of credentials is named; write {none: {}}")
+		}
+	}
+}
+
+func (l RateLimit) check(k *checker, path string) {
+	if r := l.SignalsPerSecond; r < 0 || r > maxRate {
+		k.problem(path+".signalsPerSecond", "%v is not from 0 to %d; 0 means no limit", r, maxRate)
+	}
+	switch {
+	case l.Burst < 0:
+		k.problem(path+".burst", "%d is less than 0", l.Burst)
+	case l.Burst > 0 && l.SignalsPerSecond == 0:
+		k.problem(path+".burst", "%d has no effect without signalsPerSecond", l.Burst)
+	}
+}
+
+func (c *Config) checkSignals(k *checker) {
+	k.oneOf("fingerprint.by", "resource to go by", c.Fingerprint.By, ByOwner, ByResource)
+	for alias, severity := range inOrder(c.Severity.Aliases) {
+		at := join("severity.aliases", string(alias))
+		k.severity(at, alias)
+		k.severity(at, severity)
+		k.notAlias(at, severity, alias, c.Severity.Aliases)
+	}
+	for i, severity := range c.Suppress.Severities {
+		k.severity(fmt.Sprintf("suppress.severities[%d]", i), severity)
+	}
+	for i, name := range c.Suppress.Signals {
+		if name == "" {
+			k.problem(fmt.Sprintf("suppress.signals[%d]", i), "this is empty; write a signal's name")
+		}
+	}
+}
+
+func (c *Config) checkDedup(k *checker) {
+	d := &c.Dedup
+	k.oneOf("dedup.mode", "mode", string(d.Mode), string(gateway.ModeEpisode), string(gateway.ModeWindow))
+	k.positive("dedup.window", d.Window)
+	k.positive("dedup.eventWindow", d.EventWindow)
+	k.positive("dedup.staleAfter", d.StaleAfter)
+	if d.StaleAfter > 0 && d.StaleAfter < d.Window {
+		k.problem("dedup.staleAfter", "%v is shorter than dedup.window, %v, and would have no effect", d.StaleAfter, d.Window)
+	}
+	k.positive("dedup.stuckAfter", d.StuckAfter)
+	k.notNegative("dedup.cooldown", d.Cooldown)
+	k.notNegative("dedup.lateFiring", d.LateFiring)
+	k.positive("dedup.flushInterval", d.FlushInterval)
+	if r := d.FlushRate; r <= 0 || r > maxRate {
+		k.problem("dedup.flushRate", "%v is not more than 0 and at most %d", r, maxRate)
+	}
+}
+
+func (c *Config) checkStorm(k *checker) {
+	c.Storm.Rate.check(k, "storm.rate")
+	c.Storm.Pattern.check(k, "storm.pattern")
+	k.positive("storm.quiet", c.Storm.Quiet)
+	k.positive("storm.maxDuration", c.Storm.MaxDuration)
+	if n := c.Storm.MaxMembers; n < 1 || n > maxStormMembers {
+		k.problem("storm.maxMembers", "%d is not from 1 to %d, the most that one object holds", n, maxStormMembers)
+	}
+}
+
+func (t Threshold) check(k *checker, path string) {
+	if t.Threshold < 0 {
+		k.problem(path+".threshold", "%d is less than 0; 0 means no storms of this kind", t.Threshold)
+	}
+	k.positive(path+".window", t.Window)
+}
+
+func (c *Config) checkEnvironment(k *checker) {
+	e := &c.Environment
+	for i, label := range e.NamespaceLabels {
+		if errs := validation.IsQualifiedName(label); len(errs) > 0 {
+			k.problem(fmt.Sprintf("environment.namespaceLabels[%d]", i), "%q is not a label's key; %s", label, errs[0])
+		}
+	}
+	if errs := validation.IsDNS1123Subdomain(e.ConfigMap); len(errs) > 0 {
+		k.problem("environment.configMap", "%q is not a ConfigMap's name; %s", e.ConfigMap, errs[0])
+	}
+	for i, label := range e.SignalLabels {
+		if label == "" {
+			k.problem(fmt.Sprintf("environment.signalLabels[%d]", i), "this is empty; write a label's name")
+		}
+	}
+	for glob, environment := range inOrder(e.Patterns) {
+		at := join("environment.patterns", glob)
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			k.problem(at, "%q is not a pattern; write one such as team-* or *-prod", glob)
+		}
+		k.label(at, string(environment))
+	}
+	aliases := e.aliases()
+	for alias, environment := range inOrder(e.Aliases) {
+		at := join("environment.aliases", string(alias))
+		if alias == "" {
+			k.problem(at, "the word for %s is empty", environment)
+		}
+		k.label(at, string(environment))
+		k.notAlias(at, environment, alias, aliases)
+	}
+	if e.Default != "" {
+		k.label("environment.default", string(e.Default))
+	}
+	k.positive("environment.cacheTTL", e.CacheTTL)
+}
+
+func (c *Config) checkMatrix(k *checker) {
+	environments := c.Environment.aliases()
+	environment := func(at string, name Word) {
+		k.label(at, string(name))
+		k.notAlias(at, name, "", environments)
+	}
+	for severity, row := range inOrder(c.Matrix.Priority) {
+		at := join("matrix.priority", string(severity))
+		k.severity(at, severity)
+		k.notAlias(at, severity, "", c.Severity.Aliases)
+		for name, priority := range inOrder(row) {
+			cell := join(at, string(name))
+			environment(cell, name)
+			k.oneOf(cell, "priority", string(priority), texts(gateway.Priorities)...)
+		}
+	}
+	for name, row := range inOrder(c.Matrix.Path) {
+		at := join("matrix.path", string(name))
+		environment(at, name)
+		for priority, p := range inOrder(row) {
+			cell := join(at, string(priority))
+			k.oneOf(cell, "path", string(p), texts(gateway.Paths)...)
+			k.oneOf(cell, "priority", string(priority), texts(gateway.Priorities)...)
+		}
+	}
+}
+
+// checkLater refuses what the format has and this version has not, so that
+// nobody relies on it.
+func (c *Config) checkLater(k *checker) {
+	const (
+		redis = "there is no ledger shared by replicas in this version yet; leave redis out and run one replica"
+		tls   = "TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS"
+	)
+	r, d := &c.Redis, Default()
+	for _, key := range []struct {
+		path   string
+		set    bool
+		advice string
+	}{
+		{"webhooks.tls.certFile", c.Webhooks.TLS.CertFile != "", tls},
+		{"webhooks.tls.keyFile", c.Webhooks.TLS.KeyFile != "", tls},
+		{"webhooks.tls.clientCAFile", c.Webhooks.TLS.ClientCAFile != "", tls},
+		{"redis.addresses", len(r.Addresses) > 0, redis},
+		{"redis.masterName", r.MasterName != "", redis},
+		{"redis.username", r.Username != "", redis},
+		{"redis.passwordFile", r.PasswordFile != "", redis},
+		{"redis.keyPrefix", r.KeyPrefix != d.Redis.KeyPrefix, redis},
+		{"policy.path", c.Policy.Path != "", "there are no policies in this version yet; leave it out and change matrix instead"},
+		{"spool.dir", c.Spool.Dir != "", "there is no spool in this version yet; leave it out, and senders are told 503 while the Kubernetes API is away"},
+		{"record.dir", c.Record.Dir != "", "there are no recordings in this version yet; leave it out"},
+	} {
+		if key.set {
+			k.problem(key.path, "%s", key.advice)
+		}
+	}
+}

@@ -1,0 +1,256 @@
+// Package config is the gateway's configuration file: its keys, their defaults,
+// and a strict reader that names everything that is wrong with a file at once.
+//
+// A Config holds what the file says; the methods in rules.go turn it into what
+// the domain takes.
+package config
+
+import (
+	"time"
+
+	"kubernaut.io/gateway"
+)
+
+// Config is the whole file. Every key is optional. docs/configuration.md says
+// what each of them means; Default holds their defaults.
+type Config struct {
+	Webhooks      Webhooks      `yaml:"webhooks"`
+	Admin         Admin         `yaml:"admin"`
+	Namespace     string        `yaml:"namespace"`
+	Cluster       string        `yaml:"cluster"`
+	Kubernetes    Kubernetes    `yaml:"kubernetes"`
+	Redis         Redis         `yaml:"redis"`
+	Sources       []Source      `yaml:"sources"`
+	Fingerprint   Fingerprint   `yaml:"fingerprint"`
+	Severity      Severity      `yaml:"severity"`
+	Suppress      Suppress      `yaml:"suppress"`
+	Dedup         Dedup         `yaml:"dedup"`
+	Storm         Storm         `yaml:"storm"`
+	Environment   Environment   `yaml:"environment"`
+	Matrix        Matrix        `yaml:"matrix"`
+	Policy        Policy        `yaml:"policy"`
+	Guard         Guard         `yaml:"guard"`
+	Spool         Spool         `yaml:"spool"`
+	Record        Record        `yaml:"record"`
+	ShutdownDelay time.Duration `yaml:"shutdownDelay"`
+}
+
+// Word is a text whose letter case means nothing. The reader keeps it in lower
+// case and without space around it.
+type Word string
+
+// Webhooks is the port that senders post to.
+type Webhooks struct {
+	// Address is host:port; an empty host listens on every interface.
+	Address        string        `yaml:"address"`
+	MaxBodyBytes   int64         `yaml:"maxBodyBytes"`
+	RequestTimeout time.Duration `yaml:"requestTimeout"`
+	TLS            TLS           `yaml:"tls"`
+}
+
+// TLS names the files of a TLS server.
+type TLS struct {
+	CertFile     string `yaml:"certFile"`
+	KeyFile      string `yaml:"keyFile"`
+	ClientCAFile string `yaml:"clientCAFile"`
+}
+
+// Admin is the port of operators.
+type Admin struct {
+	Address string `yaml:"address"`
+}
+
+// Kubernetes says how the Kubernetes API is reached.
+type Kubernetes struct {
+	// Kubeconfig is a file; empty where the process's surroundings tell.
+	Kubeconfig string `yaml:"kubeconfig"`
+}
+
+// Redis is where replicas share their ledger.
+type Redis struct {
+	Addresses    []string `yaml:"addresses"`
+	MasterName   string   `yaml:"masterName"`
+	Username     string   `yaml:"username"`
+	PasswordFile string   `yaml:"passwordFile"`
+	KeyPrefix    string   `yaml:"keyPrefix"`
+	TLS          struct{} `yaml:"tls"`
+}
+
+// Format is the name of a payload format.
+type Format string
+
+// The formats that a source may have.
+const (
+	FormatAlertmanager    Format = "alertmanager"
+	FormatKubernetesEvent Format = "kubernetes-event"
+)
+
+// Source is a configured sender, posting to /webhook/NAME.
+type Source struct {
+	Name   string `yaml:"name"`
+	Format Format `yaml:"format"`
+	// Auth lists credentials of which any one suffices. Empty, the source opens
+	// on loopback only.
+	Auth      []Auth    `yaml:"auth"`
+	RateLimit RateLimit `yaml:"rateLimit"`
+	Watch     Watch     `yaml:"watch"`
+}
+
+// Auth is one kind of credentials; exactly one field is set.
+type Auth struct {
+	// None lets everyone in.
+	None *struct{} `yaml:"none,omitempty"`
+}
+
+// RateLimit bounds how fast signals are taken from a source. The zero RateLimit
+// does not bound them.
+type RateLimit struct {
+	SignalsPerSecond float64 `yaml:"signalsPerSecond"`
+	// Burst is how many may come at once. 0 means as many as in one second.
+	Burst int `yaml:"burst"`
+}
+
+// Watch lets a source take Events from the Kubernetes API itself.
+type Watch struct {
+	Enabled    bool     `yaml:"enabled"`
+	Namespaces []string `yaml:"namespaces"`
+	Reasons    Reasons  `yaml:"reasons"`
+}
+
+// Reasons selects Events by their reason.
+type Reasons struct {
+	Include []string `yaml:"include"`
+	Exclude []string `yaml:"exclude"`
+}
+
+// Resources that a fingerprint may be computed over.
+const (
+	ByOwner    = "owner"
+	ByResource = "resource"
+)
+
+// Fingerprint says over which resource fingerprints are computed.
+type Fingerprint struct {
+	By string `yaml:"by"`
+}
+
+// Severity maps house words to severities.
+type Severity struct {
+	Aliases map[Word]Word `yaml:"aliases"`
+}
+
+// Suppress lists signals that are news but no trouble.
+type Suppress struct {
+	Severities []Word   `yaml:"severities"`
+	Signals    []string `yaml:"signals"`
+}
+
+// Dedup says when a firing signal is a duplicate, and how counts are written.
+type Dedup struct {
+	Mode        gateway.DedupMode `yaml:"mode"`
+	Window      time.Duration     `yaml:"window"`
+	EventWindow time.Duration     `yaml:"eventWindow"`
+	StaleAfter  time.Duration     `yaml:"staleAfter"`
+	StuckAfter  time.Duration     `yaml:"stuckAfter"`
+	Cooldown    time.Duration     `yaml:"cooldown"`
+	LateFiring  time.Duration     `yaml:"lateFiring"`
+	// FlushInterval is how long a request's count waits to be written, at least.
+	FlushInterval time.Duration `yaml:"flushInterval"`
+	// FlushRate is the most writes of counts a second, for all requests.
+	FlushRate float64 `yaml:"flushRate"`
+}
+
+// Storm says when episodes are a storm, and when it ends.
+type Storm struct {
+	Rate        Threshold     `yaml:"rate"`
+	Pattern     Threshold     `yaml:"pattern"`
+	Quiet       time.Duration `yaml:"quiet"`
+	MaxDuration time.Duration `yaml:"maxDuration"`
+	MaxMembers  int           `yaml:"maxMembers"`
+}
+
+// Threshold is how many new episodes a window may hold without a storm; 0 for
+// no storms of this kind.
+type Threshold struct {
+	Threshold int           `yaml:"threshold"`
+	Window    time.Duration `yaml:"window"`
+}
+
+// Environment says how a signal's environment is worked out.
+type Environment struct {
+	NamespaceLabels []string `yaml:"namespaceLabels"`
+	ConfigMap       string   `yaml:"configMap"`
+	SignalLabels    []string `yaml:"signalLabels"`
+	// Patterns maps globs over namespace names to environments.
+	Patterns map[string]Word `yaml:"patterns"`
+	// Aliases are added to gateway.DefaultEnvironmentAliases.
+	Aliases map[Word]Word `yaml:"aliases"`
+	Default Word          `yaml:"default"`
+	// CacheTTL is how long what a look-up of the Kubernetes API found is good.
+	CacheTTL time.Duration `yaml:"cacheTTL"`
+}
+
+// Matrix changes cells of gateway.DefaultMatrix and adds rows and columns.
+type Matrix struct {
+	// Priority is by severity or gateway.AnySeverity, then by environment or
+	// gateway.OtherEnvironment.
+	Priority map[Word]map[Word]gateway.Priority `yaml:"priority"`
+	// Path is by environment or gateway.OtherEnvironment, then by priority.
+	Path map[Word]map[gateway.Priority]gateway.Path `yaml:"path"`
+}
+
+// Policy is the Rego policy over the tables.
+type Policy struct {
+	Path string `yaml:"path"`
+}
+
+// Guard names what no automation touches.
+type Guard struct {
+	Namespaces []string `yaml:"namespaces"`
+}
+
+// Spool keeps accepted signals while the Kubernetes API is away.
+type Spool struct {
+	Dir      string `yaml:"dir"`
+	MaxBytes int64  `yaml:"maxBytes"`
+}
+
+// Record keeps what came in, for replay.
+type Record struct {
+	Dir string `yaml:"dir"`
+}
+
+// Default returns the configuration of an empty file. It is not fit to serve as
+// it stands: its sources ask for no credentials and its address is open to the
+// network, which Validate refuses.
+func Default() *Config {
+	return &Config{
+		Webhooks:  Webhooks{Address: ":8080", MaxBodyBytes: 8 << 20, RequestTimeout: 10 * time.Second},
+		Admin:     Admin{Address: ":9090"},
+		Namespace: "kubernaut-system",
+		Redis:     Redis{KeyPrefix: "gateway"},
+		Sources: []Source{
+			{Name: "prometheus", Format: FormatAlertmanager},
+			{Name: "k8s-event", Format: FormatKubernetesEvent},
+		},
+		Fingerprint: Fingerprint{By: ByOwner},
+		Suppress:    Suppress{Severities: []Word{"none"}, Signals: []string{"Watchdog", "InfoInhibitor"}},
+		Dedup: Dedup{
+			Mode: gateway.ModeEpisode, Window: 5 * time.Minute, EventWindow: 15 * time.Minute,
+			StaleAfter: 24 * time.Hour, StuckAfter: 2 * time.Hour, Cooldown: 15 * time.Minute,
+			LateFiring: 2 * time.Minute, FlushInterval: 5 * time.Second, FlushRate: 20,
+		},
+		Storm: Storm{
+			Rate:    Threshold{Threshold: 10, Window: time.Minute},
+			Pattern: Threshold{Threshold: 5, Window: 2 * time.Minute},
+			Quiet:   6 * time.Minute, MaxDuration: time.Hour, MaxMembers: 5000,
+		},
+		Environment: Environment{
+			NamespaceLabels: []string{"environment"}, ConfigMap: "kubernaut-environment-overrides",
+			SignalLabels: []string{"environment", "env"}, CacheTTL: 30 * time.Second,
+		},
+		Guard:         Guard{Namespaces: []string{"kubernaut-system", "kube-system", "monitoring"}},
+		Spool:         Spool{MaxBytes: 1 << 30},
+		ShutdownDelay: 5 * time.Second,
+	}
+}

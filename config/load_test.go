@@ -1,0 +1,542 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/config"
+)
+
+// open is what every file needs that leaves webhooks.address alone.
+const open = "sources: [{name: prometheus, format: alertmanager, auth: [{none: {}}]}]\n"
+
+// loopback keeps a file's sources from needing credentials.
+const loopback = "webhooks: {address: 127.0.0.1:8080}\n"
+
+func mustParse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("parse:\n%v\n%s", err, text)
+	}
+	return c
+}
+
+// dump writes a configuration in the one way in which equal ones are the same.
+func dump(tb testing.TB, c *config.Config) string {
+	tb.Helper()
+	out, err := yaml.Marshal(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestEmptyFilesHaveTheDefaults(t *testing.T) {
+	want := config.Default()
+	want.Webhooks.Address = "127.0.0.1:8080"
+	toLoopback := func(c *config.Config) { c.Webhooks.Address = "127.0.0.1:8080" }
+	for name, text := range map[string]string{
+		"nothing": "", "a comment": "# nothing\n", "an empty document": "---\n", "null": "null\n", "{}": "{}\n",
+		"sections without content": "webhooks:\ndedup:\nstorm:\n  rate:\nseverity: {aliases: }\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Parse([]byte(text), toLoopback)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := dump(t, c), dump(t, want); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := mustParse(t, `
+webhooks: {address: "[::1]:1", maxBodyBytes: 2, requestTimeout: 3s, tls: {certFile: "", keyFile: "", clientCAFile: ""}}
+admin: {address: "localhost:4"}
+namespace: five
+cluster: six
+kubernetes: {kubeconfig: `+kubeconfig+`}
+redis: {addresses: [], masterName: "", username: "", passwordFile: "", keyPrefix: gateway, tls: {}}
+sources:
+  - name: seven
+    format: kubernetes-event
+    auth: [{none: {}}, none: ]
+    rateLimit: {signalsPerSecond: 0.8, burst: 9}
+    watch: {enabled: false, namespaces: [ten], reasons: {include: [eleven], exclude: [twelve]}}
+fingerprint: {by: resource}
+severity: {aliases: {Page: CRITICAL}}
+suppress: {severities: [None, Info], signals: [Thirteen]}
+dedup: {mode: window, window: 14s, eventWindow: 15s, staleAfter: 16s, stuckAfter: 17s, cooldown: 18s, lateFiring: 19s, flushInterval: 20s, flushRate: 21.5}
+storm: {rate: {threshold: 22, window: 23s}, pattern: {threshold: 0, window: 24s}, quiet: 25s, maxDuration: 26s, maxMembers: 27}
+environment: {namespaceLabels: [example.com/env], configMap: twenty-eight, signalLabels: [stage], patterns: {"a-*": Prod}, aliases: {QA: Staging}, default: staging, cacheTTL: 29s}
+matrix: {priority: {Critical: {Staging: P3}}, path: {staging: {P3: aggressive}}}
+policy: {path: ""}
+guard: {namespaces: []}
+spool: {dir: "", maxBytes: 30}
+record: {dir: ""}
+shutdownDelay: 0
+`)
+	want := &config.Config{
+		Webhooks:   config.Webhooks{Address: "[::1]:1", MaxBodyBytes: 2, RequestTimeout: 3 * time.Second},
+		Admin:      config.Admin{Address: "localhost:4"},
+		Namespace:  "five",
+		Cluster:    "six",
+		Kubernetes: config.Kubernetes{Kubeconfig: kubeconfig},
+		Redis:      config.Redis{KeyPrefix: "gateway"},
+		Sources: []config.Source{{
+			Name: "seven", Format: config.FormatKubernetesEvent,
+			Auth:      []config.Auth{{None: &struct{}{}}, {None: &struct{}{}}},
+			RateLimit: config.RateLimit{SignalsPerSecond: 0.8, Burst: 9},
+			Watch: config.Watch{
+				Namespaces: []string{"ten"},
+				Reasons:    config.Reasons{Include: []string{"eleven"}, Exclude: []string{"twelve"}},
+			},
+		}},
+		Fingerprint: config.Fingerprint{By: "resource"},
+		Severity:    config.Severity{Aliases: map[config.Word]config.Word{"page": "critical"}},
+		Suppress:    config.Suppress{Severities: []config.Word{"none", "info"}, Signals: []string{"Thirteen"}},
+		Dedup: config.Dedup{
+			Mode: gateway.ModeWindow, Window: 14 * time.Second, EventWindow: 15 * time.Second,
+			StaleAfter: 16 * time.Second, StuckAfter: 17 * time.Second, Cooldown: 18 * time.Second,
+			LateFiring: 19 * time.Second, FlushInterval: 20 * time.Second, FlushRate: 21.5,
+		},
+		Storm: config.Storm{
+			Rate: config.Threshold{Threshold: 22, Window: 23 * time.Second}, Pattern: config.Threshold{Window: 24 * time.Second},
+			Quiet: 25 * time.Second, MaxDuration: 26 * time.Second, MaxMembers: 27,
+		},
+		Environment: config.Environment{
+			NamespaceLabels: []string{"example.com/env"}, ConfigMap: "twenty-eight", SignalLabels: []string{"stage"},
+			Patterns: map[string]config.Word{"a-*": "prod"}, Aliases: map[config.Word]config.Word{"qa": "staging"},
+			Default: "staging", CacheTTL: 29 * time.Second,
+		},
+		Matrix: config.Matrix{
+			Priority: map[config.Word]map[config.Word]gateway.Priority{"critical": {"staging": gateway.P3}},
+			Path:     map[config.Word]map[gateway.Priority]gateway.Path{"staging": {gateway.P3: gateway.Aggressive}},
+		},
+		Spool: config.Spool{MaxBytes: 30},
+	}
+	if got, want := dump(t, c), dump(t, want); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestAnchorsAreFollowed(t *testing.T) {
+	c := mustParse(t, loopback+"dedup: {window: &w 7s, cooldown: *w}\n")
+	if c.Dedup.Cooldown != 7*time.Second {
+		t.Errorf("cooldown is %v, want that of the anchor, 7s", c.Dedup.Cooldown)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	dir := t.TempDir()
+	tests := map[string]struct {
+		text string
+		want string // the problems, one on a line
+	}{
+		"unknown key, near another": {
+			loopback + "dedup:\n  windw: 5m\n",
+			`line 3: dedup.windw: unknown key; did you mean window?`,
+		},
+		"unknown key, other letter case": {
+			loopback + "shutdowndelay: 5s\n",
+			`line 2: shutdowndelay: unknown key; did you mean shutdownDelay?`,
+		},
+		"unknown key, near none": {
+			loopback + "guard: {teams: [a]}\n",
+			`line 2: guard.teams: unknown key; those known here are namespaces`,
+		},
+		"unknown key, deep in a list": {
+			"sources:\n- name: a\n  format: alertmanager\n  auth:\n  - none: {}\n  - nome: {}\n",
+			`line 6: sources[0].auth[1].nome: unknown key; did you mean none?`,
+		},
+		"key of a mapping without keys": {
+			loopback + "redis: {tls: {enabled: true}}\n",
+			`line 2: redis.tls.enabled: unknown key; there are none here in this version`,
+		},
+		"duplicate keys": {
+			loopback + "cluster: a\nnamespace: b\ncluster: c\n",
+			`line 4: cluster: this key is there twice, first on line 2`,
+		},
+		"duplicate keys but for letter case": {
+			loopback + "severity:\n  aliases:\n    Page: critical\n    page: warning\n",
+			`line 5: severity.aliases.page: this key is there twice, first on line 4`,
+		},
+		"wrong types": {
+			loopback + `
+cluster: 5
+namespace: yes
+admin: [a]
+guard: {namespaces: monitoring}
+storm: {maxMembers: "9", maxDuration: 60, quiet: [1s], rate: 10, pattern: {threshold: 1.5}}
+dedup: {flushRate: fast, window: 1d, cooldown: }
+suppress: {signals: [1, {}], severities: }
+environment: {aliases: {true: staging}}
+sources: {name: a}
+`,
+			`line 3: cluster: 5 is a number, not a text; write "5" in quotes
+line 5: admin: this is a list, not a mapping; write keys with values
+line 6: guard.namespaces: "monitoring" is a text, not a list; write [a, b], or [] for none
+line 7: storm.maxMembers: "9" is a text, not a whole number
+line 7: storm.maxDuration: "60" is not a duration; it has no unit; write 60s, for instance
+line 7: storm.quiet: this is a list, not a duration; write one such as 90s, 5m or 1h30m
+line 7: storm.rate: 10 is a number, not a mapping; write keys with values
+line 7: storm.pattern.threshold: 1.5 is a number, not a whole number
+line 8: dedup.flushRate: "fast" is a text, not a number
+line 8: dedup.window: "1d" is not a duration; write one such as 300ms, 90s, 5m or 24h
+line 8: dedup.cooldown: this has no value, not a duration; write one such as 90s, 5m or 1h30m
+line 9: suppress.signals[0]: 1 is a number, not a text; write "1" in quotes
+line 9: suppress.signals[1]: this is a mapping, not a text
+line 9: suppress.severities: this has no value, not a list; write [a, b], or [] for none
+line 10: environment.aliases: true is a truth value, not a text; write "true" in quotes
+line 11: sources: this is a mapping, not a list; write [a, b], or [] for none`,
+		},
+		"numbers that are none": {
+			loopback + "spool: {maxBytes: 99999999999999999999}\ndedup: {flushRate: .nan}\nstorm: {maxMembers: 99999999999999999999}\n",
+			`line 2: spool.maxBytes: 99999999999999999999 is too large
+line 3: dedup.flushRate: .nan is not a number to count with
+line 4: storm.maxMembers: 99999999999999999999 is too large`,
+		},
+		"not a mapping": {"- a\n", `line 1: this is a list, not a mapping; write keys with values`},
+		"a merge": {
+			loopback + "storm: {rate: &r {threshold: 1}, pattern: {<<: *r}}\n",
+			`line 2: storm.pattern: merge keys (<<) are not read; write the values out`,
+		},
+		"broken YAML": {
+			"dedup:\n  window: 5m\n\tcooldown: 1m\n",
+			`line 3: not valid YAML: found a tab character that violates indentation`,
+		},
+		"two documents": {loopback + "---\ncluster: a\n", `a second document begins on line 2; write one`},
+		"addresses": {
+			"webhooks: {address: 8080}\nadmin: {address: localhost}\n",
+			`line 1: webhooks.address: 8080 is a number, not a text; write "8080" in quotes
+line 2: admin.address: "localhost" is not an address; write HOST:PORT, or :PORT for every interface`,
+		},
+		"ports and hosts": {
+			"webhooks: {address: \"127.0.0.1:70000\"}\nadmin: {address: \"not a host:1\"}\n",
+			`line 1: webhooks.address: "127.0.0.1:70000" is not an address; the port "70000" is not a number from 0 to 65535
+line 2: admin.address: "not a host:1" is not an address; the host "not a host" is neither an IP address nor a name`,
+		},
+		"addresses that meet": {
+			loopback + "admin: {address: ':8080'}\n",
+			`line 2: admin.address: ":8080" meets webhooks.address, "127.0.0.1:8080"; give them different ports`,
+		},
+		"sources open to the network without credentials": {
+			"sources:\n- {name: a, format: alertmanager, auth: [{none: {}}]}\n- {name: b, format: kubernetes-event}\n",
+			`line 3: sources[1].auth: source "b" asks for no credentials and webhooks.address ":8080" is open to the network; ` +
+				`write auth: [{none: {}}] to take signals from everyone, or listen on loopback, 127.0.0.1:PORT`,
+		},
+		"sources": {
+			loopback + `sources:
+- {name: A, format: alertmanger}
+- {name: b, format: grafana, auth: [{}]}
+- {name: b, format: cloudevents, auth: [none]}
+- {format: alertmanager, rateLimit: {signalsPerSecond: -1}}
+- {name: c, rateLimit: {burst: 5}}
+- {name: d, format: alertmanager, rateLimit: {burst: -5, signalsPerSecond: 1e9}}
+-
+`,
+			`line 3: sources[0].name: "A" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 3: sources[0].format: "alertmanger" is not a format; use alertmanager or kubernetes-event
+line 4: sources[1].format: "grafana" is not in this version yet; use alertmanager or kubernetes-event, or leave the source out
+line 4: sources[1].auth[0]: no kind of credentials is named; write {none: {}}
+line 5: sources[2].name: "b" is the name of sources[1] already
+line 5: sources[2].format: "cloudevents" is not in this version yet; use alertmanager or kubernetes-event, or leave the source out
+line 5: sources[2].auth[0]: "none" is a text, not a mapping; write keys with values
+line 6: sources[3].name: a name is missing
+line 6: sources[3].rateLimit.signalsPerSecond: -1 is not from 0 to 1000000; 0 means no limit
+line 7: sources[4].format: this is missing; use alertmanager or kubernetes-event
+line 7: sources[4].rateLimit.burst: 5 has no effect without signalsPerSecond
+line 8: sources[5].rateLimit.burst: -5 is less than 0
+line 8: sources[5].rateLimit.signalsPerSecond: 1e+09 is not from 0 to 1000000; 0 means no limit
+line 9: sources[6].name: a name is missing
+line 9: sources[6].format: this is missing; use alertmanager or kubernetes-event`,
+		},
+		"no sources": {
+			loopback + "sources: []\n",
+			`line 2: sources: there is none, so nothing could be taken in; leave the key out for the usual two`,
+		},
+		"values out of range": {
+			loopback + `
+namespace: Kubernaut
+cluster: " a"
+fingerprint: {by: pod}
+dedup: {mode: strict, window: 0s, eventWindow: -1s, staleAfter: 0s, stuckAfter: 0s, cooldown: -1s, lateFiring: -1ns, flushInterval: 0, flushRate: 0}
+storm: {rate: {threshold: -1, window: 0s}, pattern: {threshold: -1, window: 0s}, quiet: 0s, maxDuration: 0s, maxMembers: 5001}
+guard: {namespaces: [a, B]}
+spool: {maxBytes: 0}
+shutdownDelay: -5s
+`,
+			`line 3: namespace: "Kubernaut" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 4: cluster: " a" is no name; write at most 253 letters without space around them
+line 5: fingerprint.by: "pod" is not a resource to go by; use owner or resource
+line 6: dedup.mode: "strict" is not a mode; use episode or window
+line 6: dedup.window: 0s is not more than 0
+line 6: dedup.eventWindow: -1s is not more than 0
+line 6: dedup.staleAfter: 0s is not more than 0
+line 6: dedup.stuckAfter: 0s is not more than 0
+line 6: dedup.cooldown: -1s is less than 0
+line 6: dedup.lateFiring: -1ns is less than 0
+line 6: dedup.flushInterval: 0s is not more than 0
+line 6: dedup.flushRate: 0 is not more than 0 and at most 1000000
+line 7: storm.rate.threshold: -1 is less than 0; 0 means no storms of this kind
+line 7: storm.rate.window: 0s is not more than 0
+line 7: storm.pattern.threshold: -1 is less than 0; 0 means no storms of this kind
+line 7: storm.pattern.window: 0s is not more than 0
+line 7: storm.quiet: 0s is not more than 0
+line 7: storm.maxDuration: 0s is not more than 0
+line 7: storm.maxMembers: 5001 is not from 1 to 5000, the most that one object holds
+line 8: guard.namespaces[1]: "B" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 9: spool.maxBytes: 0 is not more than 0
+line 10: shutdownDelay: -5s is less than 0`,
+		},
+		"limits of webhooks": {
+			"webhooks: {address: 'localhost:1', maxBodyBytes: 0, requestTimeout: 0s}\n",
+			`line 1: webhooks.maxBodyBytes: 0 is not from 1 to 1073741824
+line 1: webhooks.requestTimeout: 0s is not more than 0`,
+		},
+		"an episode stale before its window": {
+			loopback + "dedup: {window: 1h, staleAfter: 30m}\n",
+			`line 2: dedup.staleAfter: 30m0s is shorter than dedup.window, 1h0m0s, and would have no effect`,
+		},
+		"environment": {
+			loopback + `environment:
+  namespaceLabels: ["", a b]
+  configMap: Over_rides
+  signalLabels: [""]
+  patterns: {"[": prod, a*: "x y", "": prod}
+  aliases: {qa: stage, "": staging, uat: Not_One}
+  default: a.b
+  cacheTTL: 0s
+`,
+			`line 3: environment.namespaceLabels[0]: "" is not a label's key; name part must be non-empty
+line 3: environment.namespaceLabels[1]: "a b" is not a label's key; name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+line 4: environment.configMap: "Over_rides" is not a ConfigMap's name; a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+line 5: environment.signalLabels[0]: this is empty; write a label's name
+line 6: environment.patterns["["]: "[" is not a pattern; write one such as team-* or *-prod
+line 6: environment.patterns["a*"]: "x y" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 6: environment.patterns[""]: "" is not a pattern; write one such as team-* or *-prod
+line 7: environment.aliases.qa: "stage" is itself an alias of "staging"; write that
+line 7: environment.aliases[""]: the word for staging is empty
+line 7: environment.aliases.uat: "not_one" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 8: environment.default: "a.b" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 9: environment.cacheTTL: 0s is not more than 0`,
+		},
+		"severities": {
+			loopback + "severity: {aliases: {page: fatal, fatal: critical, '': info, x: " + strings.Repeat("y", 51) + "}}\nsuppress: {severities: [''], signals: ['']}\n",
+			`line 2: severity.aliases.page: "fatal" is itself an alias of "critical"; write that
+line 2: severity.aliases[""]: "" is not a severity; write 1 to 50 characters
+line 2: severity.aliases.x: "` + strings.Repeat("y", 51) + `" is not a severity; write 1 to 50 characters
+line 3: suppress.severities[0]: "" is not a severity; write 1 to 50 characters
+line 3: suppress.signals[0]: this is empty; write a signal's name`,
+		},
+		"tables": {
+			loopback + `severity: {aliases: {page: critical}}
+matrix:
+  priority:
+    critical: {prod: P1, staging: p1}
+    page: {other: P0}
+    "": {other: P0}
+  path:
+    live: {P0: manual}
+    Other: {P4: manual, P1: careful}
+    not_one: {}
+`,
+			`line 5: matrix.priority.critical.prod: "prod" is itself an alias of "production"; write that
+line 5: matrix.priority.critical.staging: "p1" is not a priority; use P0, P1, P2 or P3
+line 6: matrix.priority.page: "page" is itself an alias of "critical"; write that
+line 7: matrix.priority[""]: "" is not a severity; write 1 to 50 characters
+line 9: matrix.path.live: "live" is itself an alias of "production"; write that
+line 10: matrix.path.other.P4: "P4" is not a priority; use P0, P1, P2 or P3
+line 10: matrix.path.other.P1: "careful" is not a path; use manual, conservative, moderate or aggressive
+line 11: matrix.path.not_one: "not_one" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends`,
+		},
+		"files": {
+			loopback + "kubernetes: {kubeconfig: " + dir + "/missing}\n",
+			`line 2: kubernetes.kubeconfig: stat ` + dir + `/missing: no such file or directory`,
+		},
+		"a folder for a file": {
+			loopback + "kubernetes: {kubeconfig: " + dir + "}\n",
+			`line 2: kubernetes.kubeconfig: ` + dir + ` is not a file`,
+		},
+		"what a later version will have": {
+			`webhooks: {address: "127.0.0.1:8080", tls: {certFile: a, keyFile: b, clientCAFile: c}}
+redis: {addresses: ["redis:6379"], masterName: a, username: b, passwordFile: c, keyPrefix: d}
+policy: {path: a.rego}
+spool: {dir: /spool}
+record: {dir: /record}
+sources:
+- name: a
+  format: kubernetes-event
+  auth: [{bearer: {tokenFile: a}}, {basic: {}}, {hmac: {}}, {mtls: {}}, {kubernetes: {}}]
+  watch: {enabled: true}
+`,
+			`line 1: webhooks.tls.certFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
+line 1: webhooks.tls.keyFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
+line 1: webhooks.tls.clientCAFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
+line 2: redis.addresses: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
+line 2: redis.masterName: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
+line 2: redis.username: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
+line 2: redis.passwordFile: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
+line 2: redis.keyPrefix: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
+line 3: policy.path: there are no policies in this version yet; leave it out and change matrix instead
+line 4: spool.dir: there is no spool in this version yet; leave it out, and senders are told 503 while the Kubernetes API is away
+line 5: record.dir: there are no recordings in this version yet; leave it out
+line 9: sources[0].auth[0].bearer: ` + laterAuth + `
+line 9: sources[0].auth[1].basic: ` + laterAuth + `
+line 9: sources[0].auth[2].hmac: ` + laterAuth + `
+line 9: sources[0].auth[3].mtls: ` + laterAuth + `
+line 9: sources[0].auth[4].kubernetes: ` + laterAuth + `
+line 10: sources[0].watch.enabled: watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/a`,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Parse([]byte(test.text))
+			if c != nil || err == nil {
+				t.Fatalf("accepted, want\n%s", test.want)
+			}
+			if _, ok := errors.AsType[config.Problems](err); !ok {
+				t.Errorf("the error is a %T, want Problems", err)
+			}
+			if err.Error() != test.want {
+				t.Errorf("got\n%s\nwant\n%s", err, test.want)
+			}
+		})
+	}
+}
+
+const laterAuth = "credentials of this kind are not in this version yet; " +
+	"listen on loopback behind a proxy that checks them, or write {none: {}} to take signals from everyone"
+
+func TestLoopbackNeedsNoCredentials(t *testing.T) {
+	for address, accepted := range map[string]bool{
+		"127.0.0.1:1": true, "127.9.9.9:0": true, "localhost:1": true, "LocalHost:1": true, "[::1]:1": true,
+		":1": false, "0.0.0.0:1": false, "[::]:1": false, "10.0.0.1:1": false, "gateway.example:1": false, "localhost.example:1": false,
+	} {
+		_, err := config.Parse(nil, func(c *config.Config) { c.Webhooks.Address = address })
+		if (err == nil) != accepted {
+			t.Errorf("%s without credentials: accepted %t, want %t (%v)", address, err == nil, accepted, err)
+		}
+		text := "webhooks: {address: '" + address + "'}\n" + open
+		if _, err := config.Parse([]byte(text)); err != nil {
+			t.Errorf("%s with auth none: %v", address, err)
+		}
+	}
+}
+
+func TestAddressesMeet(t *testing.T) {
+	for addresses, meet := range map[[2]string]bool{
+		{"127.0.0.1:1", "127.0.0.1:2"}: false,
+		{"127.0.0.1:1", "127.0.0.1:1"}: true,
+		{"127.0.0.1:1", "127.0.0.2:1"}: false,
+		{"127.0.0.1:1", "0.0.0.0:1"}:   true,
+		{"[::]:1", "127.0.0.1:1"}:      true,
+		{"127.0.0.1:0", "127.0.0.1:0"}: false,
+	} {
+		_, err := config.Parse([]byte(open), func(c *config.Config) {
+			c.Webhooks.Address, c.Admin.Address = addresses[0], addresses[1]
+		})
+		if (err != nil) != meet {
+			t.Errorf("%v: %v, want a problem: %t", addresses, err, meet)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	if _, err := config.Load(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("a missing file: %v, want it named", err)
+	}
+	if _, err := config.Load(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), filepath.Dir(path)) {
+		t.Errorf("a folder: %v, want it named", err)
+	}
+
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(open + "clustr: a\ndedup: {window: 0s}\n")
+	_, err := config.Load(path)
+	want := path + ":2: clustr: unknown key; did you mean cluster?\n" + path + ":3: dedup.window: 0s is not more than 0"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	problem, ok := errors.AsType[*config.Problem](err)
+	if !ok || problem.Path != "clustr" || problem.Line != 2 || problem.File != path {
+		t.Errorf("the first problem is %+v", problem)
+	}
+
+	write(open + "cluster: a\n")
+	c, err := config.Load(path, func(c *config.Config) { c.Namespace = "b" })
+	if err != nil || c.Cluster != "a" || c.Namespace != "b" {
+		t.Errorf("got %+v, %v, want the file and the override", c, err)
+	}
+}
+
+func TestSizesAreBounded(t *testing.T) {
+	large := open + "# " + strings.Repeat("x", 1<<20)
+	if _, err := config.Parse([]byte(large)); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
+		t.Errorf("a file beyond the limit: %v", err)
+	}
+	bomb := "guard: {namespaces: &a [" + strings.Repeat("a,", 1000) + "]}\nsources:\n" +
+		strings.Repeat("- {name: a, format: alertmanager, watch: {namespaces: *a}}\n", 200)
+	if _, err := config.Parse([]byte(bomb)); err == nil || err.Error() != "more than 100000 values with all aliases written out" {
+		t.Errorf("aliases that blow up: %.200v", err)
+	}
+}
+
+func TestValidateWithoutAFile(t *testing.T) {
+	c := config.Default()
+	c.Namespace = ""
+	want := "namespace: a name is missing"
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want it to begin with %q", err, want)
+	}
+	c.Namespace, c.Webhooks.Address = "a", "127.0.0.1:0"
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(open))
+	f.Add([]byte(loopback + "matrix: {priority: {'*': {other: P0}}, path: {x: {P1: manual}}}\nenvironment: {patterns: {'a[b-c]*': prod}}\n"))
+	f.Add([]byte(loopback + "severity: {aliases: {&a Page: critical, \"\\u0130\": *a}}\ndedup: {window: 1h2m3.004s, flushRate: 1e-9}\n"))
+	f.Add([]byte("sources: &s\n- *s\n- <<: *s\n  ? [a]\n  : !x 1\n--- \n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := config.Parse(data)
+		if err != nil {
+			if problems, ok := errors.AsType[config.Problems](err); !ok || len(problems) == 0 {
+				t.Fatalf("the error is %T %v, want Problems", err, err)
+			}
+			return
+		}
+		c.Tables()
+		c.EnvironmentRules()
+		first := dump(t, c)
+		again, err := config.Parse([]byte(first))
+		if err != nil {
+			t.Fatalf("an accepted configuration is refused when written anew:\n%v\n%s", err, first)
+		}
+		if second := dump(t, again); second != first {
+			t.Fatalf("written anew it is\n%s\nnot\n%s", second, first)
+		}
+	})
+}
