@@ -84,19 +84,8 @@ type Namespaces interface {
 func (r EnvironmentRules) Classify(ctx context.Context, s *Signal, namespaces Namespaces, local bool) Environment {
 	namespace := s.Resource.EffectiveNamespace()
 	if namespace != "" && local {
-		labels, err := namespaces.Labels(ctx, namespace)
-		if err != nil {
-			return Environment{Name: UnknownEnvironment, From: "namespace labels could not be read"}
-		}
-		for _, name := range r.NamespaceLabels {
-			if env, ok := r.canonical(labels[name]); ok {
-				return Environment{Name: env, From: "namespace label " + name}
-			}
-		}
-		if value, rule, ok := namespaces.Override(namespace); ok {
-			if env, ok := r.canonical(value); ok {
-				return Environment{Name: env, From: "override " + rule}
-			}
+		if env, ok := r.ofNamespace(ctx, namespace, namespaces); ok {
+			return env
 		}
 	}
 	for _, name := range r.SignalLabels {
@@ -104,18 +93,43 @@ func (r EnvironmentRules) Classify(ctx context.Context, s *Signal, namespaces Na
 			return Environment{Name: env, From: "signal label " + name}
 		}
 	}
-	for _, p := range r.Patterns {
-		if matched, err := path.Match(p.Glob, namespace); err != nil || !matched || namespace == "" {
-			continue
-		}
-		if env, ok := r.canonical(p.Environment); ok {
-			return Environment{Name: env, From: "name pattern " + p.Glob}
-		}
+	if env, ok := r.byPattern(namespace); ok {
+		return env
 	}
 	if env, ok := r.canonical(r.Default); ok {
 		return Environment{Name: env, From: "default"}
 	}
 	return Environment{Name: UnknownEnvironment, From: "nothing tells"}
+}
+
+// ofNamespace asks what the cluster says of a namespace: its labels, then the
+// operators' overrides.
+func (r EnvironmentRules) ofNamespace(ctx context.Context, namespace string, namespaces Namespaces) (Environment, bool) {
+	labels, err := namespaces.Labels(ctx, namespace)
+	if err != nil {
+		return Environment{Name: UnknownEnvironment, From: "namespace labels could not be read"}, true
+	}
+	for _, name := range r.NamespaceLabels {
+		if env, ok := r.canonical(labels[name]); ok {
+			return Environment{Name: env, From: "namespace label " + name}, true
+		}
+	}
+	value, rule, _ := namespaces.Override(namespace)
+	env, ok := r.canonical(value)
+	return Environment{Name: env, From: "override " + rule}, ok
+}
+
+// byPattern asks the configured globs about a namespace's name.
+func (r EnvironmentRules) byPattern(namespace string) (Environment, bool) {
+	for _, p := range r.Patterns {
+		if matched, err := path.Match(p.Glob, namespace); err != nil || !matched || namespace == "" {
+			continue
+		}
+		if env, ok := r.canonical(p.Environment); ok {
+			return Environment{Name: env, From: "name pattern " + p.Glob}, true
+		}
+	}
+	return Environment{}, false
 }
 
 // canonical returns the environment that a value means, and whether it means

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"kubernaut.io/gateway/adapter"
 )
 
 // mode says how the alerts of a message are read.
@@ -66,7 +68,7 @@ func (r *reader) close() {
 	readers.Put(r)
 }
 
-// read reads a body. Its errors are fieldErrors.
+// read reads a body. Its errors are made by package adapter.
 func read(body []byte, how mode) (message, error) {
 	var options []jsontext.Options
 	if how == apart {
@@ -77,28 +79,28 @@ func read(body []byte, how mode) (message, error) {
 	r.lenient = how == apart
 	m, err := r.message(how)
 	if err != nil {
-		return message{}, located("body", err)
+		return message{}, adapter.Located("body", err)
 	}
 	switch _, err := r.dec.ReadToken(); {
 	case err == nil:
-		return message{}, fieldError{"body", "something follows the webhook's object; send one object a request"}
+		return message{}, adapter.Wrong("body", "something follows the webhook's object; send one object a request")
 	case !errors.Is(err, io.EOF):
-		return message{}, located("body", err)
+		return message{}, adapter.Located("body", err)
 	case len(m.alerts) == 0:
-		return message{}, fieldError{"alerts", "missing or empty; want a list of at least one alert"}
+		return message{}, adapter.Wrong("alerts", "missing or empty; want a list of at least one alert")
 	}
 	return m, nil
 }
 
 func (r *reader) message(how mode) (m message, err error) {
 	if len(bytes.TrimSpace(r.body)) == 0 {
-		return m, fieldError{"body", "empty; want a webhook's JSON object"}
+		return m, adapter.Wrong("body", "empty; want a webhook's JSON object")
 	}
 	seen := false
 	err = r.object("body", func(name []byte) error {
 		switch kind := r.dec.PeekKind(); {
 		case string(name) == "alerts" && seen:
-			return fieldError{"alerts", "given twice; want one list"}
+			return adapter.Wrong("alerts", "given twice; want one list")
 		case string(name) == "alerts":
 			seen = true
 			m.alerts, err = r.alerts(how)
@@ -129,7 +131,7 @@ func (r *reader) alerts(how mode) ([]alert, error) {
 	var list []alert
 	for r.dec.PeekKind() != ']' {
 		if len(list) == maxAlerts {
-			return nil, fieldError{"alerts", "more than " + strconv.Itoa(maxAlerts) + " of them; send fewer a request"}
+			return nil, adapter.Wrong("alerts", "more than "+strconv.Itoa(maxAlerts)+" of them; send fewer a request")
 		}
 		list = append(list, alert{})
 		if err := r.next(&list[len(list)-1], how); err != nil {
@@ -161,7 +163,7 @@ func (r *reader) next(a *alert, how mode) error {
 	one := newReader(a.payload)
 	defer one.close()
 	if err := one.alert(a); err != nil {
-		*a = alert{payload: a.payload, err: located("alert", err)}
+		*a = alert{payload: a.payload, err: adapter.Located("alert", err)}
 	}
 	return nil
 }
@@ -256,7 +258,7 @@ func (r *reader) time(field string) (t time.Time, err error) {
 	case '"':
 		b, err := r.quoted()
 		if err == nil && t.UnmarshalText(b) != nil {
-			err = fieldError{field, "not a time; want RFC 3339, such as 2006-01-02T15:04:05Z"}
+			err = adapter.Wrong(field, "not a time; want RFC 3339, such as 2006-01-02T15:04:05Z")
 		}
 		return t, err
 	default:
@@ -293,5 +295,5 @@ func (r *reader) want(field, wanted string) error {
 	if err != nil {
 		return err
 	}
-	return fieldError{field, kinds[value.Kind()] + "; want " + wanted}
+	return adapter.Wrong(field, adapter.KindName(value.Kind())+"; want "+wanted)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter"
 )
 
 // maxItems is how many Events one list may hold. A real one takes more than 100
@@ -58,14 +59,14 @@ type items struct {
 func Decode(body []byte) (gateway.Batch, error) {
 	object := bytes.TrimSpace(body)
 	if len(object) == 0 {
-		return gateway.Batch{}, fieldError{"body", "empty; want an Event's JSON object"}
+		return gateway.Batch{}, adapter.Wrong("body", "empty; want an Event's JSON object")
 	}
 	// Nearly every body is good, and is read in one go. One bad Event spoils
 	// that, and only then the list is cut apart and its items read one by one.
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil || object[0] != '{' {
 		if d, err = apart(body); err != nil {
-			return gateway.Batch{}, located("body", err)
+			return gateway.Batch{}, adapter.Located("body", err)
 		}
 	}
 	if !slices.Contains(apiVersions, d.APIVersion) {
@@ -73,7 +74,7 @@ func Decode(body []byte) (gateway.Batch, error) {
 	}
 	switch {
 	case d.isList() && (d.Items == nil || len(d.Items.signals) == 0):
-		return gateway.Batch{}, fieldError{"items", "missing or empty; want a list of at least one Event"}
+		return gateway.Batch{}, adapter.Wrong("items", "missing or empty; want a list of at least one Event")
 	case d.isList():
 		return d.Items.batch(body), nil
 	case d.Kind == eventKind, d.Kind == "" && d.about() != reference{}:
@@ -117,7 +118,7 @@ func (list *items) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	var e event
 	return list.each(dec, func() error {
 		if kind := dec.PeekKind(); kind != '{' {
-			return fieldError{"event", kinds[kind] + "; want an object"}
+			return adapter.Wrong("event", adapter.KindName(kind)+"; want an object")
 		}
 		e = event{}
 		start := dec.InputOffset()
@@ -137,14 +138,14 @@ func (list *items) each(dec *jsontext.Decoder, read func() error) error {
 		return dec.SkipValue()
 	case '[':
 	default:
-		return fieldError{"items", kinds[kind] + "; want a list of Events"}
+		return adapter.Wrong("items", adapter.KindName(kind)+"; want a list of Events")
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
 	for dec.PeekKind() != ']' {
 		if len(list.signals) == maxItems {
-			return fieldError{"items", "more than " + strconv.Itoa(maxItems) + " of them; send fewer a request"}
+			return adapter.Wrong("items", "more than "+strconv.Itoa(maxItems)+" of them; send fewer a request")
 		}
 		if err := read(); err != nil {
 			return err
@@ -160,7 +161,7 @@ func apart(body []byte) (document, error) {
 	var d document
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if kind := dec.PeekKind(); kind != '{' && kind != jsontext.KindInvalid {
-		return d, fieldError{"body", kinds[kind] + "; want an object"}
+		return d, adapter.Wrong("body", adapter.KindName(kind)+"; want an object")
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return d, err
@@ -174,13 +175,13 @@ func apart(body []byte) (document, error) {
 		return d, err
 	}
 	if _, err := dec.ReadToken(); err == nil {
-		return d, fieldError{"body", "something follows the object; send one object a request"}
+		return d, adapter.Wrong("body", "something follows the object; send one object a request")
 	} else if !errors.Is(err, io.EOF) {
 		return d, err
 	}
 	if !d.isList() {
 		if err := json.Unmarshal(body, &d.event); err != nil {
-			d.broken = located("event", err)
+			d.broken = adapter.Located("event", err)
 		}
 	}
 	return d, nil
@@ -199,7 +200,7 @@ func (d *document) member(dec *jsontext.Decoder, body []byte) error {
 		return text(dec, name, &d.APIVersion)
 	case "items":
 		if d.Items != nil {
-			return fieldError{name, "given twice; want one list"}
+			return adapter.Wrong(name, "given twice; want one list")
 		}
 		d.Items = new(items)
 		return d.Items.apart(dec, body)
@@ -220,9 +221,9 @@ func (list *items) apart(dec *jsontext.Decoder, body []byte) error {
 		var e event
 		var broken error
 		if kind := raw.Kind(); kind != '{' {
-			broken = fieldError{"event", kinds[kind] + "; want an object"}
+			broken = adapter.Wrong("event", adapter.KindName(kind)+"; want an object")
 		} else if err := json.Unmarshal(body[span[0]:span[1]], &e); err != nil {
-			broken = located("event", err)
+			broken = adapter.Located("event", err)
 		}
 		list.signals = append(list.signals, e.signal(broken))
 		list.spans = append(list.spans, span)
@@ -236,9 +237,9 @@ func text(dec *jsontext.Decoder, field string, to *string) error {
 	case kind == 'n':
 		return dec.SkipValue()
 	case *to != "":
-		return fieldError{field, "given twice; want it once"}
+		return adapter.Wrong(field, "given twice; want it once")
 	case kind != '"':
-		return fieldError{field, kinds[kind] + "; want a string"}
+		return adapter.Wrong(field, adapter.KindName(kind)+"; want a string")
 	}
 	value, err := dec.ReadToken()
 	if err != nil {
@@ -249,12 +250,12 @@ func text(dec *jsontext.Decoder, field string, to *string) error {
 }
 
 func badVersion(got string) error {
-	return fieldError{"apiVersion", fmt.Sprintf("%q; want v1 or events.k8s.io/v1", clip(got))}
+	return adapter.Wrong("apiVersion", fmt.Sprintf("%q; want v1 or events.k8s.io/v1", adapter.Clip(got)))
 }
 
 func badKind(got, want string) error {
 	if got == "" {
-		return fieldError{"kind", "missing; want " + want}
+		return adapter.Wrong("kind", "missing; want "+want)
 	}
-	return fieldError{"kind", fmt.Sprintf("%q; want %s", clip(got), want)}
+	return adapter.Wrong("kind", fmt.Sprintf("%q; want %s", adapter.Clip(got), want))
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter"
 )
 
 // event is an Event of either API group, as far as it is read. Where the two
@@ -104,7 +105,7 @@ func (e *event) fill(s *gateway.Signal) {
 	s.EventCount = max(1, e.Count, e.DeprecatedCount, e.Series.Count)
 	s.EventID = e.identity()
 	if s.EventID == "" && s.Err == nil {
-		s.Err = fieldError{"metadata.uid", "missing, and so is metadata.name; want either to tell repetitions"}
+		s.Err = adapter.Wrong("metadata.uid", "missing, and so is metadata.name; want either to tell repetitions")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter"
 )
 
 // scope is where objects of a kind live, with the version that the kind has
@@ -92,7 +93,7 @@ func (r reference) resource() (gateway.Resource, error) {
 }
 
 func badReference(part string) error {
-	return fieldError{"involvedObject." + part, "not one that Kubernetes allows; want that of an object"}
+	return adapter.Wrong("involvedObject."+part, "not one that Kubernetes allows; want that of an object")
 }
 
 // maxKind is the length of the longest kind that a CustomResourceDefinition may

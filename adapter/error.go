@@ -1,4 +1,6 @@
-package k8sevent
+// Package adapter is what the adapters share: how they say what is wrong with a
+// sender's JSON. Each format has a package of its own below it.
+package adapter
 
 import (
 	"errors"
@@ -20,17 +22,23 @@ var kinds = map[jsontext.Kind]string{
 	'n': "null", 'f': "a boolean", 't': "a boolean", '"': "a string", '0': "a number", '{': "an object", '[': "a list",
 }
 
+// KindName returns what a JSON kind of value is called in messages.
+func KindName(kind jsontext.Kind) string { return kinds[kind] }
+
 // fieldError says what is wrong with one field, and what it should be.
 type fieldError struct {
 	field, problem string
 }
 
-// Error returns the message, whose length is bounded.
-func (e fieldError) Error() string { return clip(e.field) + ": " + e.problem }
+// Wrong returns an error that names a field and says what is wrong with it.
+func Wrong(field, problem string) error { return fieldError{field, problem} }
 
-// located makes a fieldError of a decoder's error, with within for the part of
+// Error returns the message, whose length is bounded.
+func (e fieldError) Error() string { return Clip(e.field) + ": " + e.problem }
+
+// Located makes an error of Wrong's kind of a decoder's error, with within for the part of
 // the body that was read.
-func located(within string, err error) error {
+func Located(within string, err error) error {
 	var field fieldError
 	var syntax *jsontext.SyntacticError
 	var semantic *json.SemanticError
@@ -44,11 +52,11 @@ func located(within string, err error) error {
 		if errors.Is(syntax, jsontext.ErrDuplicateName) {
 			return fieldError{name, "given twice; want each name once"}
 		}
-		return fieldError{name, fmt.Sprintf("not valid JSON at byte %d: %s", syntax.ByteOffset, clip(syntax.Err.Error()))}
+		return fieldError{name, fmt.Sprintf("not valid JSON at byte %d: %s", syntax.ByteOffset, Clip(syntax.Err.Error()))}
 	case errors.As(err, &semantic):
 		return fieldError{nameOf(semantic.JSONPointer, within), mismatch(semantic)}
 	default:
-		return fieldError{within, "not valid JSON: " + clip(err.Error())}
+		return fieldError{within, "not valid JSON: " + Clip(err.Error())}
 	}
 }
 
@@ -57,7 +65,7 @@ func nameOf(pointer jsontext.Pointer, within string) string {
 	if path == "" {
 		return within
 	}
-	return strings.ReplaceAll(clip(path), "/", ".")
+	return strings.ReplaceAll(Clip(path), "/", ".")
 }
 
 // mismatch says that a value is not what its field holds.
@@ -84,9 +92,9 @@ func mismatch(err *json.SemanticError) string {
 	}
 }
 
-// clip returns s as valid UTF-8 without control characters, and at most
+// Clip returns s as valid UTF-8 without control characters, and at most
 // maxEcho bytes of it.
-func clip(s string) string {
+func Clip(s string) string {
 	end := ""
 	if len(s) > maxEcho {
 		s, end = s[:maxEcho], "..."
