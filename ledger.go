@@ -18,6 +18,9 @@ type Memory struct {
 type Key struct {
 	Fingerprint Fingerprint
 	Sequence    int64
+	// Created is the API server's, and tells a request from a deleted one that
+	// had its name before.
+	Created time.Time
 }
 
 // Tally is a sighting to be counted for a request.

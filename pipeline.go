@@ -173,7 +173,7 @@ func (p *Pipeline) glance(s *Signal, b *glances, i int) (d Decision, done bool) 
 
 func tally(s *Signal, r *Request, n Noted) Tally {
 	return Tally{
-		Request: Key{r.Fingerprint, r.Sequence}, Fingerprint: s.Fingerprint,
+		Request: Key{r.Fingerprint, r.Sequence, r.Created}, Fingerprint: s.Fingerprint,
 		Base: n.Base, Delta: n.Delta, At: s.ReceivedAt,
 	}
 }

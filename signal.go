@@ -164,7 +164,8 @@ func (s *Signal) Normalize(id Identity) {
 	if s.Cluster == "" {
 		s.Cluster = id.Cluster
 	}
-	if s.StartsAt.After(s.ReceivedAt.Add(maxClockSkew)) {
+	if s.StartsAt.After(s.ReceivedAt.Add(maxClockSkew)) || s.StartsAt.Before(time.Time{}) {
+		// One before year 1 could not even be written to the Kubernetes API.
 		s.StartsAt = time.Time{}
 	}
 	s.StartsAt, s.EndsAt, s.ReceivedAt = truncate(s.StartsAt), truncate(s.EndsAt), truncate(s.ReceivedAt)

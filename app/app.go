@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -257,6 +258,8 @@ func (a *App) open(ctx context.Context) error {
 		return nil
 	}
 	a.ledger.Restore(a.sink.Recent())
+	// To have read all requests leaves many times what is kept of them.
+	debug.FreeOSMemory()
 	a.wait("")
 	a.handler.Open()
 	close(a.ready)

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -37,18 +38,6 @@ type line struct {
 	member *member
 }
 
-// record is one request.
-type record struct {
-	version uint64
-	// request is what decisions see: what the cluster shows, with what is
-	// pending. It is never changed in place.
-	request *gateway.Request
-	// storm is set for a storm's request.
-	storm *storm
-	// work is what is pending; nil where nothing is.
-	work *work
-}
-
 func newIndex(cluster string, lateFiring time.Duration, since time.Time) *index {
 	return &index{
 		cluster: cluster, lateFiring: lateFiring, since: since,
@@ -71,15 +60,19 @@ func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
 		return nil, 0
 	}
 	highest := l.taken
-	var own *gateway.Request
+	var own *record
 	if n := len(l.records); n > 0 {
-		own = l.records[n-1].request
-		highest = max(highest, own.Sequence)
+		own = l.records[n-1]
+		highest = max(highest, own.sequence)
 	}
-	if m := l.member; m != nil && (own == nil || m.joined.After(own.Created)) {
+	switch m := l.member; {
+	case m != nil && (own == nil || m.joined.After(unpack(own.created))):
 		return m.request(), highest
+	case own == nil:
+		return nil, highest
+	default:
+		return own.request(), highest
 	}
-	return own, highest
 }
 
 // record returns the record of a request, nil where it has gone.
@@ -89,7 +82,7 @@ func (x *index) record(f gateway.Fingerprint, sequence int64) *record {
 		return nil
 	}
 	for _, r := range l.records {
-		if r.request.Sequence == sequence {
+		if r.sequence == sequence {
 			return r
 		}
 	}
@@ -133,33 +126,33 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 		r = x.add(o)
 	}
 	if o.version <= r.version {
-		return r.request
+		return r.request()
 	}
 	r.version = o.version
 	shown := o.request
 	if r.storm != nil && o.storm != nil {
 		x.seeMembers(r, o.storm)
-		shown.Storm = r.storm.summary()
 	}
 	if r.work != nil {
 		r.work.shown = shown.Episode
 		shown.Episode = r.work.view(x.lateFiring)
 	}
-	r.request = &shown
-	return r.request
+	r.show(&shown)
+	return r.request()
 }
 
 // add makes room for a request that the index did not know.
 func (x *index) add(o *observation) *record {
 	l := x.line(o.request.Fingerprint)
-	r := &record{request: &o.request}
+	r := new(record)
+	r.show(&o.request)
 	l.records = append(l.records, r)
-	slices.SortFunc(l.records, func(a, b *record) int { return int(a.request.Sequence - b.request.Sequence) })
+	slices.SortFunc(l.records, func(a, b *record) int { return cmp.Compare(a.sequence, b.sequence) })
 	switch {
 	case o.storm != nil:
 		r.storm = &storm{group: o.storm.group, record: r, members: make(map[gateway.Fingerprint]*member)}
 		x.storms[o.storm.group] = append(x.storms[o.storm.group], r)
-	case o.request.Created.After(x.since):
+	case o.request.Attempt == 1 && o.request.Created.After(x.since):
 		for _, g := range o.groups {
 			x.recent = append(x.recent, gateway.Entry{Group: g, ID: g.EntryID(o.request.Fingerprint, o.request.Sequence), At: o.received})
 		}
@@ -196,7 +189,7 @@ func (x *index) vanish(k key) {
 }
 
 func (x *index) forgetLocked(r *record) {
-	f := r.request.Fingerprint
+	f := r.fingerprint
 	l := x.lines[f]
 	l.records = slices.DeleteFunc(l.records, func(o *record) bool { return o == r })
 	x.prune(f)
@@ -272,9 +265,9 @@ func (x *index) group(g gateway.Group) (open []*gateway.Request, closed time.Tim
 	defer x.mu.RUnlock()
 	for _, r := range x.storms[g] {
 		switch at := r.storm.closed; {
-		case r.request.Deleting:
+		case r.deleting:
 		case at.IsZero():
-			open = append(open, r.request)
+			open = append(open, r.request())
 		case at.After(closed):
 			closed = at
 		}

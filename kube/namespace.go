@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,9 +30,14 @@ import (
 // overridesKey is the ConfigMap's key that holds an ordered list of rules.
 const overridesKey = "overrides.yaml"
 
-// lookUpTimeout bounds a live look-up of a namespace that the watch has not
-// shown.
-const lookUpTimeout = 2 * time.Second
+const (
+	// lookUpTimeout bounds a live look-up of a namespace that the watch has not
+	// shown, with its wait for a place among maxLookUps.
+	lookUpTimeout = 2 * time.Second
+	// maxLookUps bounds the look-ups under way at once. A batch may name
+	// thousands of namespaces, and each further one would only dial anew.
+	maxLookUps = 50
+)
 
 // NamespacesOptions is what Namespaces is made of. All fields are required but
 // Now.
@@ -55,6 +61,11 @@ type Namespaces struct {
 	configMap  cache.SharedIndexInformer
 	overrides  atomic.Pointer[overrides]
 
+	// lookUps lets all who ask for one namespace at once share a look-up; slots
+	// bounds how many there are.
+	lookUps singleflight.Group
+	slots   chan struct{}
+
 	missingMu sync.Mutex
 	// missing are namespaces that were not there, and when that was read.
 	missing map[string]time.Time
@@ -77,7 +88,7 @@ func NewNamespaces(o NamespacesOptions) (*Namespaces, error) {
 		return nil, fmt.Errorf("kube: client: %w", err)
 	}
 	n := &Namespaces{
-		options: o, metadata: meta, missing: make(map[string]time.Time),
+		options: o, metadata: meta, missing: make(map[string]time.Time), slots: make(chan struct{}, maxLookUps),
 		namespaces: metadatainformer.NewFilteredMetadataInformer(meta, namespaceResource, metav1.NamespaceAll, 0, nil, nil).Informer(),
 		configMap: cache.NewSharedIndexInformer(
 			cache.NewListWatchFromClient(core.CoreV1().RESTClient(), "configmaps", o.Namespace, fields.OneTermEqualSelector("metadata.name", o.ConfigMap)),
@@ -129,8 +140,25 @@ func (n *Namespaces) Labels(ctx context.Context, namespace string) (map[string]s
 	if n.isMissing(namespace) {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	select {
+	case found := <-n.lookUps.DoChan(namespace, func() (any, error) { return n.lookUp(namespace) }):
+		labels, _ := found.Val.(map[string]string)
+		return labels, found.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("namespace %s: %w", namespace, context.Cause(ctx))
+	}
+}
+
+// lookUp reads a namespace's labels live, for all who wait for them.
+func (n *Namespaces) lookUp(namespace string) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookUpTimeout)
 	defer cancel()
+	select {
+	case n.slots <- struct{}{}:
+		defer func() { <-n.slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("namespace %s: %w", namespace, ctx.Err())
+	}
 	m, err := n.metadata.Resource(namespaceResource).Get(ctx, namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		n.setMissing(namespace)

@@ -95,7 +95,13 @@ func (s *Sink) StormGroups() []gateway.Group { return s.index.groups() }
 
 // Recent returns, once, the requests that existed when the sink was started and
 // were created within the recent window, as storms count them.
-func (s *Sink) Recent() []gateway.Entry { return s.index.takeRecent() }
+func (s *Sink) Recent() []gateway.Entry {
+	recent := s.index.takeRecent()
+	for i := range recent {
+		recent[i].Window = s.options.RecentWindow
+	}
+	return recent
+}
 
 // Size returns how many requests the index holds.
 func (s *Sink) Size() int { return s.index.size() }

@@ -68,7 +68,7 @@ func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers
 func (x *index) encoded(r *record, namespace string, waiters []*waiter, maxMembers int) (*draft, error) {
 	x.mu.RLock()
 	d, status := x.compose(r, waiters, maxMembers)
-	meta := documentMeta{Name: r.request.Name(), Namespace: namespace, ResourceVersion: strconv.FormatUint(r.version, 10)}
+	meta := documentMeta{Name: gateway.RequestName(r.fingerprint, r.sequence), Namespace: namespace, ResourceVersion: strconv.FormatUint(r.version, 10)}
 	x.mu.RUnlock()
 	var err error
 	if d.status, err = json.Marshal(status); err != nil {
@@ -140,7 +140,7 @@ func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *ro
 		case !w.closed.IsZero() && l.closed.IsZero():
 			// Another replica's member may be younger.
 			l.closed = later(w.closed, l.lastMember)
-		case w.join != nil && !l.admit(w, r.request, maxMembers):
+		case w.join != nil && !l.admit(w, r.request(), maxMembers, x.lateFiring):
 			d.stale = append(d.stale, w)
 			continue
 		case w.join == nil && w.closed.IsZero():
@@ -167,9 +167,14 @@ func (l *roll) add(status v1alpha1.StormMember, e gateway.Episode) {
 }
 
 // admit lets a waiter's episode join, unless nothing may join any more. One
-// that is a member already stays one.
-func (l *roll) admit(w *waiter, request *gateway.Request, maxMembers int) bool {
-	if _, member := l.index[w.join.Fingerprint]; member {
+// that is a member already, by another replica or before it ended, fires again.
+func (l *roll) admit(w *waiter, request *gateway.Request, maxMembers int, lateFiring time.Duration) bool {
+	counted := gateway.Change{Deliveries: 1, FirstSeen: w.sighting.At, LastSeen: w.sighting.At}
+	if i, member := l.index[w.join.Fingerprint]; member {
+		again := counted
+		again.Sightings = []gateway.Sighting{w.sighting}
+		l.episodes[i] = l.episodes[i].Merge(again, lateFiring)
+		l.counted = l.counted.Join(counted)
 		return true
 	}
 	if !l.closed.IsZero() || !request.Unfinished() || len(l.members) >= maxMembers {
@@ -177,7 +182,7 @@ func (l *roll) admit(w *waiter, request *gateway.Request, maxMembers int) bool {
 	}
 	l.add(*w.join, gateway.NewEpisode(w.sighting))
 	l.lastMember = later(l.lastMember, w.sighting.At)
-	l.counted = l.counted.Join(gateway.Change{Deliveries: 1, FirstSeen: w.sighting.At, LastSeen: w.sighting.At})
+	l.counted = l.counted.Join(counted)
 	return true
 }
 

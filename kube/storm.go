@@ -39,9 +39,9 @@ func (s *storm) summary() *gateway.Storm {
 
 // request returns the storm's request with the member's own episode.
 func (m *member) request() *gateway.Request {
-	r := *m.storm.record.request
+	r := m.storm.record.request()
 	r.Episode = m.episode
-	return &r
+	return r
 }
 
 // observeStorm returns what a storm request's spec and status tell.

@@ -78,7 +78,7 @@ func (w *work) drop() {
 // ensureWork returns the record's work.
 func (r *record) ensureWork() *work {
 	if r.work == nil {
-		r.work = &work{shown: r.request.Episode}
+		r.work = &work{shown: r.episode()}
 	}
 	return r.work
 }
@@ -87,15 +87,15 @@ func (r *record) ensureWork() *work {
 // be written soon.
 func (x *index) note(r *record, f gateway.Fingerprint, s gateway.Sighting) (n gateway.Noted, urgent bool) {
 	w := r.ensureWork()
-	request := *r.request
-	before := request.Episode.Occurrences
+	episode := r.episode()
+	before := episode.Occurrences
 	if r.storm == nil {
-		request.Episode, urgent = request.Episode.Apply(s, x.lateFiring, &w.pending.episode)
+		episode, urgent = episode.Apply(s, x.lateFiring, &w.pending.episode)
 	} else {
-		urgent = x.noteMember(r, f, s, &request.Episode)
+		urgent = x.noteMember(r, f, s, &episode)
 	}
-	r.request = &request
-	total := request.Episode.Occurrences
+	r.setEpisode(&episode)
+	total := episode.Occurrences
 	return gateway.Noted{Base: w.shown.Occurrences, Delta: total - before, Total: total}, urgent
 }
 
@@ -112,6 +112,9 @@ func (x *index) noteMember(r *record, f gateway.Fingerprint, s gateway.Sighting,
 	change := pending.members[f]
 	before := m.episode.Occurrences
 	m.episode, urgent = m.episode.Apply(s, x.lateFiring, &change)
+	if change.IsZero() {
+		return false
+	}
 	pending.members[f] = change
 	counted := gateway.Change{Deliveries: m.episode.Occurrences - before, FirstSeen: s.At, LastSeen: s.At}
 	pending.episode = pending.episode.Join(counted)
@@ -126,7 +129,7 @@ func (x *index) noted(request *gateway.Request) gateway.Noted {
 	defer x.mu.RUnlock()
 	total := request.Episode.Occurrences + 1
 	if r := x.record(request.Fingerprint, request.Sequence); r != nil {
-		total = r.request.Episode.Occurrences
+		total = r.occurrences
 	}
 	return gateway.Noted{Base: total - 1, Delta: 1, Total: total}
 }

@@ -162,20 +162,22 @@ func (s *Sink) live(k key) (status []byte, err error) {
 // land shows the index a write that has succeeded.
 func (s *Sink) land(r *record, applied *v1alpha1.RemediationRequest) {
 	o, err := observe(applied, s.options.Cluster)
-	s.landed(r)
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	r.work.flying = changes{}
 	if err == nil {
-		s.index.see(o)
+		s.index.seeLocked(o)
 	}
+	// The watch may have shown it before.
+	s.index.refresh(r)
 }
 
-// landed takes what was flying as written.
+// landed takes what was flying as written, which the index shows already.
 func (s *Sink) landed(r *record) {
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()
-	if r.work != nil {
-		r.work.flying = changes{}
-		s.index.refresh(r)
-	}
+	r.work.flying = changes{}
+	s.index.refresh(r)
 }
 
 // flush writes the counts of one request, and waits for that.
@@ -226,7 +228,7 @@ func (x *index) unwritten() []key {
 	for _, l := range x.lines {
 		for _, r := range l.records {
 			if r.work != nil && !r.work.pending.isZero() {
-				keys = append(keys, key{r.request.Fingerprint, r.request.Sequence})
+				keys = append(keys, r.key())
 			}
 		}
 	}
@@ -235,9 +237,8 @@ func (x *index) unwritten() []key {
 
 // refresh works out anew what decisions see of r. It is called under the lock.
 func (x *index) refresh(r *record) {
-	request := *r.request
-	request.Episode = r.work.view(x.lateFiring)
-	r.request = &request
+	episode := r.work.view(x.lateFiring)
+	r.setEpisode(&episode)
 	if r.storm == nil {
 		return
 	}

@@ -56,6 +56,15 @@ func countSequences(_ *testing.T, b *bench) {
 	b.wantCount(3, second)
 }
 
+func countDeleted(_ *testing.T, b *bench) {
+	gone := b.tally(newFingerprint(), 1, 5)
+	gone.Request.Created = b.now.Add(-time.Minute)
+	next := gone
+	next.Request.Created, next.Delta = b.now, 1
+	b.wantCount(6, gone)
+	b.wantCount(2, next)
+}
+
 func countConcurrent(t *testing.T, b *bench) {
 	const senders, each = 64, 20
 	f := newFingerprint()

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(tb testing.TB) gateway.Ledger) {
 		{"count of nothing tells the count", countNothing},
 		{"count answers in the order of its tallies", countOrder},
 		{"count tells requests of one fingerprint apart", countSequences},
+		{"count begins anew for a request that has a deleted one's name", countDeleted},
 		{"count is exact with many at once", countConcurrent},
 		{"count is exact over many requests", countMany},
 		{"last seen is the signal's, not the request's", seenBySignal},

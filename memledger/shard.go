@@ -21,6 +21,7 @@ func shorten(f gateway.Fingerprint) shortFingerprint { return shortFingerprint(f
 type requestKey struct {
 	fingerprint shortFingerprint
 	sequence    int64
+	created     int64
 }
 
 type endKey struct {
@@ -116,7 +117,7 @@ func (s *shard) count(t *gateway.Tally) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell(t.At)
-	key := requestKey{shorten(t.Request.Fingerprint), t.Request.Sequence}
+	key := requestKey{shorten(t.Request.Fingerprint), t.Request.Sequence, t.Request.Created.Unix()}
 	total, known := s.counts.get(key)
 	if !known {
 		total = t.Base

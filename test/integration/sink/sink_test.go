@@ -355,7 +355,7 @@ func TestStormMembersShareWrites(t *testing.T) {
 		t.Errorf("state %s after all members resolved", rr.Status.SignalState)
 	}
 	open, _ := s.Storms(g)
-	if err := s.CloseStorms(t.Context(), open); err != nil {
+	if err := s.CloseStorms(t.Context(), open, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	late := mustSignal(t, "TooLate")
