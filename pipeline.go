@@ -212,12 +212,14 @@ func (p *Pipeline) decide(ctx context.Context, s *Signal) (d Decision) {
 	if err := p.Sink.Settle(ctx, s.Fingerprint); err != nil {
 		return failure(err)
 	}
+	opened := false
 	for range maxDecisions {
 		if s.Resolved {
 			d, err = p.resolve(ctx, s)
 		} else {
 			d, err = p.fire(ctx, s)
 		}
+		opened = opened || d.Opened
 		if !errors.Is(err, ErrStale) {
 			break
 		}
@@ -225,6 +227,7 @@ func (p *Pipeline) decide(ctx context.Context, s *Signal) (d Decision) {
 	if err != nil {
 		return failure(err)
 	}
+	d.Opened = opened
 	return d
 }
 

@@ -67,7 +67,7 @@ func (p *Pipeline) shelter(ctx context.Context, own *Order, storm StormOrder, wh
 	}
 	noted, err := p.Sink.Join(ctx, request, Joining{Signal: own.Signal, Environment: own.Environment})
 	if err != nil {
-		return Decision{}, err
+		return Decision{Opened: opened}, err
 	}
 	if !opened {
 		why = ReasonStormJoined

@@ -104,7 +104,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	var err error
 	a.sink, err = kube.New(kube.Options{
 		REST: o.REST, Namespace: c.Namespace, Cluster: c.Cluster,
-		LateFiring: c.Dedup.LateFiring, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
+		LateFiring: c.Dedup.LateFiring, Window: c.Dedup.Window, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
 		MaxMembers: storms.MaxMembers, RecentWindow: max(storms.Rate.Window, storms.Pattern.Window),
 		Observer: metrics, Logger: o.Logger,
 	})

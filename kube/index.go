@@ -15,6 +15,11 @@ import (
 type index struct {
 	cluster    string
 	lateFiring time.Duration
+	// window is that of Options.
+	window time.Duration
+	// due is called with the key of a request that is to be written, under the
+	// lock.
+	due func(key)
 
 	mu     sync.RWMutex
 	lines  map[gateway.Fingerprint]*line
@@ -40,7 +45,7 @@ type line struct {
 
 func newIndex(cluster string, lateFiring time.Duration, since time.Time) *index {
 	return &index{
-		cluster: cluster, lateFiring: lateFiring, since: since,
+		cluster: cluster, lateFiring: lateFiring, since: since, due: func(key) {},
 		lines:  make(map[gateway.Fingerprint]*line),
 		storms: make(map[gateway.Group][]*record),
 		gone:   make(map[key]uint64),
@@ -66,7 +71,7 @@ func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
 		highest = max(highest, own.sequence)
 	}
 	switch m := l.member; {
-	case m != nil && (own == nil || m.joined.After(unpack(own.created))):
+	case m != nil && (own == nil || m.joined.After(unpack(own.created)) && !x.struck(m)):
 		return m.request(), highest
 	case own == nil:
 		return nil, highest
@@ -138,6 +143,7 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 		shown.Episode = r.work.view(x.lateFiring)
 	}
 	r.show(&shown)
+	x.dispute(r)
 	return r.request()
 }
 
@@ -168,10 +174,7 @@ func (x *index) forget(k key, version uint64) {
 	if r != nil && r.version > version {
 		return
 	}
-	if len(x.gone) >= maxGone {
-		clear(x.gone)
-	}
-	x.gone[k] = version
+	x.bury(k, version)
 	if r != nil {
 		x.forgetLocked(r)
 	}
@@ -241,8 +244,17 @@ func (x *index) replace(list []*observation, version uint64) {
 		}
 	}
 	for _, r := range gone {
+		x.bury(r.key(), version)
 		x.forgetLocked(r)
 	}
+}
+
+// bury notes that a request was gone as of version.
+func (x *index) bury(k key, version uint64) {
+	if len(x.gone) >= maxGone {
+		clear(x.gone)
+	}
+	x.gone[k] = version
 }
 
 // takeRecent returns the requests created since the index was made ready, as

@@ -60,6 +60,9 @@ type Options struct {
 	Cluster string
 
 	LateFiring time.Duration
+	// Window is how long after its last sighting an episode may have no further
+	// request while its own is unfinished.
+	Window time.Duration
 	// FlushInterval is the least time between two writes of one request's
 	// counts, FlushRate how many requests' counts are written a second.
 	FlushInterval time.Duration

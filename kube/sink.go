@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 
 	"golang.org/x/time/rate"
@@ -23,9 +24,18 @@ const maxUncertain = 10_000
 // flushers is how many requests' counts are written at once.
 const flushers = 8
 
-// retryDelay is the pause before a create of unknown outcome is repeated; the
+// createBackoff is the pause before a create of unknown outcome is repeated; the
 // context bounds how often.
-const retryDelay = 100 * time.Millisecond
+var createBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 5, Cap: 2 * time.Second}
+
+const (
+	// settleInterval is how often creates of unknown outcome are looked after
+	// whose fingerprint has not come back.
+	settleInterval = 30 * time.Second
+	// settleAfter is when a create has certainly been carried out or not: an
+	// API server gives up on a request after a minute.
+	settleAfter = 2 * time.Minute
+)
 
 // ErrUncertain means that too many creates are of unknown outcome.
 var ErrUncertain = errors.New("too many creates of unknown outcome; waiting for the Kubernetes API")
@@ -47,7 +57,13 @@ type Sink struct {
 	writers sync.WaitGroup
 
 	uncertainMu sync.Mutex
-	uncertain   map[gateway.Fingerprint]*v1alpha1.RemediationRequest
+	uncertain   map[gateway.Fingerprint]uncertain
+}
+
+// uncertain is a create of unknown outcome.
+type uncertain struct {
+	rr *v1alpha1.RemediationRequest
+	at time.Time
 }
 
 var _ gateway.Sink = (*Sink)(nil)
@@ -70,14 +86,16 @@ func New(o Options) (*Sink, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Sink{
+	s := &Sink{
 		options: o, api: a, ctx: ctx, cancel: cancel,
 		index:     newIndex(o.Cluster, o.LateFiring, o.Now().Add(-o.RecentWindow)),
 		limiter:   rate.NewLimiter(rate.Limit(o.FlushRate), max(1, int(o.FlushRate))),
 		queue:     workqueue.NewTypedDelayingQueue[key](),
 		synced:    make(chan struct{}),
-		uncertain: make(map[gateway.Fingerprint]*v1alpha1.RemediationRequest),
-	}, nil
+		uncertain: make(map[gateway.Fingerprint]uncertain),
+	}
+	s.index.window, s.index.due = o.Window, s.queue.Add
+	return s, nil
 }
 
 // Newest implements gateway.Sink.
@@ -114,12 +132,12 @@ func (s *Sink) Create(ctx context.Context, o *gateway.Order) (*gateway.Request, 
 // Settle implements gateway.Sink.
 func (s *Sink) Settle(ctx context.Context, f gateway.Fingerprint) error {
 	s.uncertainMu.Lock()
-	rr := s.uncertain[f]
+	doubtful, ok := s.uncertain[f]
 	s.uncertainMu.Unlock()
-	if rr == nil {
+	if !ok {
 		return nil
 	}
-	_, err := s.create(ctx, f, rr)
+	_, err := s.create(ctx, f, doubtful.rr)
 	if errors.Is(err, gateway.ErrStale) || errors.Is(err, gateway.ErrRefused) {
 		return nil
 	}
@@ -131,6 +149,7 @@ func (s *Sink) create(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.R
 	if err := s.mayCreate(f); err != nil {
 		return nil, err
 	}
+	backoff := createBackoff
 	for {
 		created, err := s.api.create(ctx, rr)
 		switch {
@@ -148,7 +167,7 @@ func (s *Sink) create(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.R
 			return nil, err
 		}
 		select {
-		case <-time.After(retryDelay):
+		case <-time.After(backoff.Step()):
 		case <-ctx.Done():
 			return nil, fmt.Errorf("create %s: %w", rr.Name, err)
 		}
@@ -202,13 +221,46 @@ func (s *Sink) mayCreate(f gateway.Fingerprint) error {
 func (s *Sink) doubt(f gateway.Fingerprint, rr *v1alpha1.RemediationRequest) {
 	s.uncertainMu.Lock()
 	defer s.uncertainMu.Unlock()
-	s.uncertain[f] = rr
+	s.uncertain[f] = uncertain{rr, s.options.Now()}
 }
 
 func (s *Sink) certain(f gateway.Fingerprint) {
 	s.uncertainMu.Lock()
 	defer s.uncertainMu.Unlock()
 	delete(s.uncertain, f)
+}
+
+// settleLoop finds out, until ctx ends, what became of creates whose
+// fingerprint has not come back. It only reads: their senders were told that
+// they were not accepted.
+func (s *Sink) settleLoop(ctx context.Context) {
+	tick := time.NewTicker(settleInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.settleOld(ctx, s.options.Now().Add(-settleAfter))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settleOld settles the creates that are of unknown outcome since before.
+func (s *Sink) settleOld(ctx context.Context, before time.Time) {
+	s.uncertainMu.Lock()
+	old := make(map[gateway.Fingerprint]*v1alpha1.RemediationRequest)
+	for f, u := range s.uncertain {
+		if u.at.Before(before) {
+			old[f] = u.rr
+		}
+	}
+	s.uncertainMu.Unlock()
+	for f, rr := range old {
+		if _, err := s.meet(ctx, f, rr); err != nil && !errors.Is(err, gateway.ErrStale) {
+			return // the API is away; there is a next time
+		}
+	}
 }
 
 // Note implements gateway.Sink.

@@ -133,6 +133,9 @@ type roll struct {
 func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *roll {
 	l := &roll{index: make(map[string]int), lastMember: r.storm.lastMember, closed: r.storm.closed}
 	for _, m := range r.storm.order {
+		if x.struck(m) {
+			continue
+		}
 		l.add(m.status, m.shown.Merge(r.work.flying.members[m.f], x.lateFiring))
 	}
 	for _, w := range waiters {
@@ -148,7 +151,11 @@ func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *ro
 		}
 		d.written = append(d.written, w)
 	}
-	l.resolved = len(l.episodes) > 0
+	// A storm of which all members were struck is nobody's trouble.
+	l.resolved = len(l.episodes) > 0 || !l.lastMember.IsZero()
+	if len(l.episodes) == 0 {
+		l.resolvedAt = l.lastMember
+	}
 	for i := range l.episodes {
 		at, ended := l.episodes[i].Resolved()
 		l.resolved = l.resolved && ended

@@ -36,6 +36,10 @@ func (s *Sink) Run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error {
+		s.settleLoop(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		reflector.RunWithContext(ctx)
 		s.queue.ShutDown()
 		return nil

@@ -184,11 +184,11 @@ func (s *Sink) landed(r *record) {
 func (s *Sink) flush(k key) {
 	s.index.mu.Lock()
 	r := s.index.record(k.fingerprint, k.sequence)
-	if r == nil || r.work == nil || r.work.pending.isZero() {
+	if r == nil || !s.index.unwrittenIn(r) {
 		s.index.mu.Unlock()
 		return
 	}
-	r.work.due = true
+	r.ensureWork().due = true
 	if r.work.writing {
 		s.index.mu.Unlock()
 		return
@@ -212,12 +212,12 @@ func (s *Sink) flushLoop() {
 	}
 }
 
-// pending reports whether a request has counts to write.
+// pending reports whether a request has counts to write, or members to strike.
 func (x *index) pending(k key) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := x.record(k.fingerprint, k.sequence)
-	return r != nil && r.work != nil && !r.work.pending.isZero()
+	return r != nil && x.unwrittenIn(r)
 }
 
 // unwritten returns the requests that have something to write.
@@ -227,7 +227,7 @@ func (x *index) unwritten() []key {
 	var keys []key
 	for _, l := range x.lines {
 		for _, r := range l.records {
-			if r.work != nil && !r.work.pending.isZero() {
+			if x.unwrittenIn(r) {
 				keys = append(keys, r.key())
 			}
 		}
