@@ -28,6 +28,7 @@ BENCH ?= .
 BENCHCOUNT ?= 6
 BENCHTIME ?= 1s
 BENCHBASE ?=
+FIGURES ?= duplicates creates memory
 PACKAGES ?= ./...
 ARGS ?=
 
@@ -71,12 +72,21 @@ fuzz: ## run every fuzz target for FUZZTIME (30s); `make test` runs their seeds
 	@FUZZTIME="$(FUZZTIME)" scripts/fuzz.sh
 
 .PHONY: bench
-bench: build ## run the benchmarks (BENCH=., BENCHCOUNT=6, BENCHTIME=1s), compare with BENCHBASE=FILE
+bench: build ## run the benchmarks (BENCH=., BENCHCOUNT=6, BENCHTIME=1s; BENCHBASE=FILE compares), then the figures
 	@mkdir -p .cache/bench
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 60m \
 		$(PACKAGES) | tee .cache/bench/$(VERSION).txt
 	tools/run.sh benchstat $(BENCHBASE) .cache/bench/$(VERSION).txt
 	@echo "kept in .cache/bench/$(VERSION).txt; compare the next with BENCHBASE=.cache/bench/$(VERSION).txt"
+	$(MAKE) bench-figures
+
+.PHONY: bench-figures
+bench-figures: bin/devcluster ## print the figures of docs/performance.md, fail where a target is missed (FIGURES="duplicates creates memory")
+	go run ./test/bench/measure $(FIGURES)
+
+.PHONY: bench-memory
+bench-memory: bin/devcluster ## print the memory of 100,000 requests in the cache; takes 6 GB and a quarter of an hour
+	go run ./test/bench/measure -requests 100000 memory
 
 .PHONY: generate
 generate: ## write deepcopy methods and the CRD anew from api/

@@ -59,8 +59,15 @@ const requestNameDigits = 40
 // fingerprint. Nothing else enters it, so that every replica, at any time and
 // after any loss, gives the same request the same name.
 func RequestName(f Fingerprint, sequence int64) string {
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64(f[:], uint64(sequence)))
-	return "rr-" + hex.EncodeToString(sum[:requestNameDigits/2])
+	var id [sha256.Size + 8]byte
+	copy(id[:], f[:])
+	binary.BigEndian.PutUint64(id[sha256.Size:], uint64(sequence))
+	sum := sha256.Sum256(id[:])
+	// Each duplicate is answered with a name: built in place, it is one
+	// allocation.
+	name := [len("rr-") + requestNameDigits]byte{'r', 'r', '-'}
+	hex.Encode(name[len("rr-"):], sum[:requestNameDigits/2])
+	return string(name[:])
 }
 
 // Hash domains keep hashes of different things apart even where their parts

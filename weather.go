@@ -34,11 +34,12 @@ func (p *Pipeline) weather(ctx context.Context, own *Order) (Decision, []Entry, 
 		if err != nil || !p.Storms.Opens(e.Group.Kind, standing.Rank) {
 			continue
 		}
-		storm := StormOrder{Group: e.Group, Threshold: p.Storms.Threshold(e.Group.Kind), LedBy: p.ledBy(standing.Before)}
+		// As a member it counts no more. Others that are decided at the same
+		// time would take it for one of those that led to the storm.
+		p.leave(ctx, entries[:i+1])
+		t := p.Storms.Threshold(e.Group.Kind)
+		storm := StormOrder{Group: e.Group, Threshold: t, LedBy: p.ledBy(standing.Before[:min(len(standing.Before), t.Count)])}
 		d, err := p.shelter(ctx, own, storm, ReasonStormOpened)
-		if err == nil {
-			p.leave(ctx, entries[:i+1])
-		}
 		return d, nil, err
 	}
 	return Decision{}, entries, nil
