@@ -77,7 +77,7 @@ func NewPipeline(o Options) (*Pipeline, error) {
 // was received now. Process normalizes the signals in place.
 func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 	decisions := make([]Decision, len(signals))
-	var b glances
+	b := glances{room: len(signals)}
 	now := p.Now()
 	for i := range signals {
 		s := &signals[i]
@@ -110,6 +110,8 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 
 // glances collects what a batch's signals need beyond a glance.
 type glances struct {
+	// room is how many signals there are: most batches are duplicates only.
+	room    int
 	tallies []Tally
 	// counted are the indexes that tallies are for.
 	counted []int
@@ -166,6 +168,9 @@ func (p *Pipeline) glance(s *Signal, b *glances, i int) (d Decision, done bool) 
 	d.of(newest)
 	noted := p.Sink.Note(s.Fingerprint, newest, SightingOf(s))
 	d.Occurrences = noted.Total
+	if b.tallies == nil {
+		b.tallies, b.counted = make([]Tally, 0, b.room), make([]int, 0, b.room)
+	}
 	b.tallies = append(b.tallies, tally(s, newest, noted))
 	b.counted = append(b.counted, i)
 	return d, true
