@@ -11,7 +11,7 @@ while IFS=: read -r file line; do
   name=${line#func }
   name=${name%%(*}
   echo "== $(dirname "$file") $name, $fuzztime"
-  go test -run '^$' -fuzz "^$name\$" -fuzztime "$fuzztime" "$(dirname "$file")"
+  go test -run '^$' -fuzz "^$name\$" -fuzztime "$fuzztime" -fuzzminimizetime 5x "$(dirname "$file")"
   targets=$((targets + 1))
 done < <(grep -rE --include='*_test.go' --exclude-dir=tools --exclude-dir=devcluster '^func Fuzz[A-Z]\w*\(' . | sort)
 
