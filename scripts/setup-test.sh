@@ -7,6 +7,7 @@ set -euo pipefail
 
 # Program to look for, and the package that has it.
 needed=(
+  "curl:curl"
   "gcc:gcc libc6-dev"
   "git:git"
   "make:make"

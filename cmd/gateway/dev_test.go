@@ -197,7 +197,7 @@ func TestDev(t *testing.T) {
 	t.Run("the printed lines work in any directory", func(t *testing.T) {
 		line := "set -e\n" + first.printed(t, `(export KUBECONFIG=.+)`) + "\ntest -f \"$KUBECONFIG\"\n" + first.printed(t, `(curl .+)`)
 		if _, err := exec.LookPath("curl"); err != nil {
-			t.Skip("there is no curl")
+			t.Fatal("there is no curl; run: make setup")
 		}
 		cmd := exec.Command("sh", "-c", line)
 		cmd.Dir = t.TempDir()
@@ -294,7 +294,7 @@ func TestServe(t *testing.T) {
 func TestDevclusterThatDoesNotStart(t *testing.T) {
 	failing, err := exec.LookPath("false")
 	if err != nil {
-		t.Skip("there is no false")
+		t.Fatal("there is no program false")
 	}
 	code, _, stderr := execute(t, "dev", "--data-dir", t.TempDir(), "--devcluster", failing)
 	if want := "the Kubernetes API did not start: devcluster ended (exit status 1)"; code != exitFailure || !strings.Contains(stderr, want) {
