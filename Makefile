@@ -46,7 +46,7 @@ help: ## print this list
 
 .PHONY: dev
 dev: bin/gateway bin/devcluster ## build what is missing, run the gateway with a Kubernetes API of its own (ARGS=...)
-	@exec bin/gateway dev $(ARGS)
+	@exec bin/gateway dev --log-format text $(ARGS)
 
 .PHONY: build
 build: ## build bin/gateway and bin/devcluster

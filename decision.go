@@ -31,7 +31,7 @@ const (
 	ReasonBeganAfterCompletion Reason = "began again after the last remediation"
 	ReasonStillFiring          Reason = "still firing after the last remediation and its cooldown"
 	ReasonRequestStuck         Reason = "the last request is stuck"
-	ReasonResolvedSinceDropped Reason = "resolved since the last request was skipped or cancelled"
+	ReasonResolvedSinceDropped Reason = "the last request was skipped or cancelled, and its episode has ended"
 	ReasonRequestDeleting      Reason = "the last request is being deleted"
 )
 

@@ -210,6 +210,11 @@ func (e Episode) Apply(s Sighting, lateFiring time.Duration, pending *Change) (a
 	if !s.Resolved && s.EventCount == 0 {
 		after.Occurrences++
 	}
+	if !changed && s.EventCount > 0 {
+		// There is no room to tell this Event from others: each of its
+		// deliveries counts, as an alert's does.
+		pending.Deliveries++
+	}
 	if !s.Resolved {
 		after.FirstSeen = earlier(after.FirstSeen, s.At)
 		after.LastSeen = later(after.LastSeen, s.At)

@@ -413,3 +413,20 @@ func TestPhases(t *testing.T) {
 		}
 	}
 }
+
+func TestMoreEventsThanAreToldApartAreCounted(t *testing.T) {
+	t.Parallel()
+	const events = 70
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	first := gateway.Sighting{Alert: gateway.AlertHash{1}, At: at, EventCount: 1}
+	seen := gateway.NewEpisode(first)
+	var pending gateway.Change
+	written := seen
+	for i := range events - 1 {
+		s := gateway.Sighting{Alert: gateway.AlertHash{2, byte(i)}, At: at.Add(time.Duration(i) * time.Second), EventCount: 1}
+		seen, _ = seen.Apply(s, time.Minute, &pending)
+	}
+	if written = written.Merge(pending, time.Minute); seen.Occurrences != events || written.Occurrences != events {
+		t.Errorf("%d seen and %d written, want %d", seen.Occurrences, written.Occurrences, events)
+	}
+}

@@ -31,7 +31,8 @@ type Tally struct {
 	// Base is the count that the cluster shows. It is where counting begins
 	// for a request that the ledger does not know.
 	Base int64
-	// Delta is how many occurrences the sighting adds, 0 or more.
+	// Delta is how many occurrences the sighting adds. One that adds none is
+	// no sighting either.
 	Delta int64
 	At    time.Time
 }

@@ -49,7 +49,7 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 	silent := alert("KubePodNotReady", "shop", "silent")
 	silent.Severity = "None"
 	own := alert("KubeStuck", "kubernaut-system", "rr-1")
-	own.Resource.Kind = "RemediationRequest"
+	own.Resource.Kind, own.Resource.APIVersion = "RemediationRequest", "remediation.kubernaut.io/v1alpha1"
 	normal := alert("Pulled", "shop", "cart")
 	normal.Type, normal.Normal, normal.EventID, normal.EventCount = gateway.TypeKubernetesEvent, true, "uid", 1
 	fresh := alert("KubePodCrashLooping", "shop", "cart")

@@ -2,9 +2,11 @@ package gateway
 
 import "slices"
 
-// requestKind is the kind that the gateway writes itself. A signal about one
-// would make a loop.
-const requestKind = "RemediationRequest"
+// The kind that the gateway writes itself. A signal about one would make a loop.
+const (
+	requestGroup = "remediation.kubernaut.io"
+	requestKind  = "RemediationRequest"
+)
 
 // Suppression says which signals are news but no trouble.
 type Suppression struct {
@@ -18,7 +20,7 @@ func (p Suppression) Check(s *Signal) (Reason, bool) {
 	switch {
 	case s.Normal:
 		return ReasonNormalEvent, true
-	case s.Resource.Kind == requestKind:
+	case s.Resource.Kind == requestKind && (s.Resource.APIVersion == "" || s.Resource.Group() == requestGroup):
 		return ReasonOwnRequest, true
 	case slices.Contains(p.Severities, s.Severity):
 		return ReasonSuppressedSeverity, true

@@ -75,6 +75,7 @@ func (p *Pipeline) shelter(ctx context.Context, own *Order, storm StormOrder, wh
 	}
 	d := Decision{Outcome: Member, Reason: why, Opened: opened, Occurrences: noted.Total}
 	d.of(request)
+	d.Environment = own.Environment.Name
 	return d, nil
 }
 

@@ -146,9 +146,6 @@ func (c *Config) checkDedup(k *checker) {
 	k.positive("dedup.window", d.Window)
 	k.positive("dedup.eventWindow", d.EventWindow)
 	k.positive("dedup.staleAfter", d.StaleAfter)
-	if d.StaleAfter > 0 && d.StaleAfter < d.Window {
-		k.problem("dedup.staleAfter", "%v is shorter than dedup.window, %v, and would have no effect", d.StaleAfter, d.Window)
-	}
 	k.positive("dedup.stuckAfter", d.StuckAfter)
 	k.notNegative("dedup.cooldown", d.Cooldown)
 	k.notNegative("dedup.lateFiring", d.LateFiring)
@@ -209,7 +206,7 @@ func (c *Config) checkEnvironment(k *checker) {
 	if e.Default != "" {
 		k.label("environment.default", string(e.Default))
 	}
-	k.positive("environment.cacheTTL", e.CacheTTL)
+	k.notNegative("environment.cacheTTL", e.CacheTTL)
 }
 
 func (c *Config) checkMatrix(k *checker) {

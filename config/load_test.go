@@ -309,10 +309,6 @@ line 10: shutdownDelay: -5s is less than 0`,
 			`line 1: webhooks.maxBodyBytes: 0 is not from 1 to 1073741824
 line 1: webhooks.requestTimeout: 0s is not more than 0`,
 		},
-		"an episode stale before its window": {
-			loopback + "dedup: {window: 1h, staleAfter: 30m}\n",
-			`line 2: dedup.staleAfter: 30m0s is shorter than dedup.window, 1h0m0s, and would have no effect`,
-		},
 		"environment": {
 			loopback + `environment:
   namespaceLabels: ["", a b]
@@ -321,7 +317,7 @@ line 1: webhooks.requestTimeout: 0s is not more than 0`,
   patterns: {"[": prod, a*: "x y", "": prod}
   aliases: {qa: stage, "": staging, uat: Not_One}
   default: a.b
-  cacheTTL: 0s
+  cacheTTL: -1s
 `,
 			`line 3: environment.namespaceLabels[0]: "" is not a label's key; name part must be non-empty
 line 3: environment.namespaceLabels[1]: "a b" is not a label's key; name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
@@ -334,7 +330,7 @@ line 7: environment.aliases.qa: "stage" is itself an alias of "staging"; write t
 line 7: environment.aliases[""]: the word for staging is empty
 line 7: environment.aliases.uat: "not_one" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
 line 8: environment.default: "a.b" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
-line 9: environment.cacheTTL: 0s is not more than 0`,
+line 9: environment.cacheTTL: -1s is less than 0`,
 		},
 		"severities": {
 			loopback + "severity: {aliases: {page: fatal, fatal: critical, '': info, x: " + strings.Repeat("y", 51) + "}}\nsuppress: {severities: [''], signals: ['']}\n",

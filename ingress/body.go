@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -41,6 +42,13 @@ func (p *bufferPool) put(b *buffer) {
 	}
 }
 
+const (
+	// maxExcessBytes is how much of a body beyond the limit is read and thrown
+	// away, and excessTimeout for how long.
+	maxExcessBytes = 1 << 20
+	excessTimeout  = 2 * time.Second
+)
+
 // body is a request's body, and how many bytes in flight it holds.
 type body struct {
 	*buffer
@@ -51,6 +59,7 @@ type body struct {
 // read where it is too much; what it does not announce is held as it comes.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) {
 	if r.ContentLength > h.MaxBodyBytes {
+		h.drainExcess(w, r)
 		return body{}, h.tooLarge()
 	}
 	hint := r.ContentLength
@@ -67,6 +76,18 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) 
 		return body{}, refused
 	}
 	return b, nil
+}
+
+// drainExcess throws away a body that is too large, since a sender that writes
+// all before it reads would see a broken connection in place of the answer. One
+// that asked first is told at once. An error means that the sender has gone.
+func (h *Handler) drainExcess(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Expect") != "" {
+		return
+	}
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(excessTimeout)); err == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, h.MaxBodyBytes+maxExcessBytes)
+	}
 }
 
 func (h *Handler) fill(b *body, from io.Reader) *refusal {

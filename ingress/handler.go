@@ -195,7 +195,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route, id
 		if p := recover(); p != nil {
 			h.Logger.LogAttrs(r.Context(), slog.LevelError, "panic while serving a webhook",
 				slog.String("requestId", id), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			status = h.refuse(w, r, id, &refusal{status: http.StatusInternalServerError, detail: "internal error"})
+			status = h.refuse(w, r, id, &refusal{status: http.StatusServiceUnavailable, detail: "internal error", retryAfter: retryOutage})
 		}
 	}()
 	if refused := h.admit(r, route); refused != nil {

@@ -442,7 +442,7 @@ func TestPanicIsOurFault(t *testing.T) {
 	for range 3 {
 		// Again and again: a panic gives back what it held.
 		a := mustAnswer(t, f.do(post(names("a")+strings.Repeat(" ", maxBody-20))).Result())
-		if a.Status != 500 || strings.Contains(a.Detail, "of all things") {
+		if a.Status != 503 || strings.Contains(a.Detail, "of all things") {
 			t.Errorf("%+v", a)
 		}
 	}

@@ -264,8 +264,10 @@ func episode(rr *v1alpha1.RemediationRequest) gateway.Episode {
 	case rr.Spec.Storm != nil:
 		return gateway.Episode{}
 	}
-	first := gateway.Sighting{
-		StartsAt: rr.Spec.FiringTime.Time, At: rr.Spec.ReceivedTime.Time, EventCount: rr.Spec.EventCount,
+	first := gateway.Sighting{At: rr.Spec.ReceivedTime.Time, EventCount: rr.Spec.EventCount}
+	if !rr.Spec.FiringTime.Time.Equal(first.At) {
+		// Where they are the same the sender gave no start.
+		first.StartsAt = rr.Spec.FiringTime.Time
 	}
 	if hash, err := gateway.ParseAlertHash(rr.Spec.AlertHash); err == nil {
 		first.Alert = hash

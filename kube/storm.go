@@ -41,6 +41,9 @@ func (s *storm) summary() *gateway.Storm {
 func (m *member) request() *gateway.Request {
 	r := m.storm.record.request()
 	r.Episode = m.episode
+	if m.status.Environment != "" {
+		r.Environment = m.status.Environment
+	}
 	return r
 }
 

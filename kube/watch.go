@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -87,14 +86,27 @@ func (s *Sink) Check(ctx context.Context) error {
 		VersionedParams(&metav1.ListOptions{Limit: 1}, s.api.params).Do(ctx).Error()
 	switch {
 	case err == nil:
-		return nil
+		return s.checkNamespace(ctx)
 	case apierrors.IsNotFound(err):
-		return errors.New("RemediationRequest is not installed in the cluster; run: gateway crd | kubectl apply -f -")
+		return fmt.Errorf("RemediationRequest is not installed in the cluster; run: %s", installHint)
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the gateway may not list remediationrequests in namespace %s; check its ServiceAccount's role: %w", s.options.Namespace, err)
 	default:
 		return fmt.Errorf("the Kubernetes API can't be reached: %w", err)
 	}
+}
+
+// installHint is how a person installs what is missing.
+const installHint = "gateway crd --config FILE | kubectl apply -f -"
+
+// checkNamespace finds out whether the namespace of the requests is there. A
+// gateway that may not look is not kept from serving.
+func (s *Sink) checkNamespace(ctx context.Context) error {
+	err := s.api.rest.Get().AbsPath("/api/v1/namespaces/" + s.options.Namespace).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("namespace %s does not exist; run: %s", s.options.Namespace, installHint)
+	}
+	return nil
 }
 
 func (s *Sink) listWatch() cache.ListerWatcher {

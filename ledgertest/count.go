@@ -118,6 +118,8 @@ func seenBySignal(t *testing.T, b *bench) {
 	tally.Fingerprint = other
 	tally.At = b.at(time.Second)
 	b.wantCount(3, tally)
+	tally.Delta, tally.At = 0, b.at(2*time.Second)
+	b.wantCount(3, tally)
 
 	wants := []struct {
 		name string

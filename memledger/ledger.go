@@ -87,7 +87,9 @@ func (l *Ledger) Count(_ context.Context, tallies []gateway.Tally) ([]int64, err
 	totals := make([]int64, len(tallies))
 	for i := range tallies {
 		t := &tallies[i]
-		l.shard(t.Fingerprint).see(shorten(t.Fingerprint), t.At)
+		if t.Delta > 0 {
+			l.shard(t.Fingerprint).see(shorten(t.Fingerprint), t.At)
+		}
 		totals[i] = l.shard(t.Request.Fingerprint).count(t)
 	}
 	return totals, nil

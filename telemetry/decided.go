@@ -48,7 +48,7 @@ func (m *Metrics) countNamespace(s *gateway.Signal, d *gateway.Decision) {
 	switch {
 	case d.Outcome == gateway.Duplicate:
 		n.deduplicated.Inc()
-	case d.Outcome == gateway.Member && d.Opened:
+	case d.Outcome == gateway.Member && d.Reason == gateway.ReasonStormOpened:
 		n.storms.Inc()
 	}
 }

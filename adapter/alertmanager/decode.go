@@ -3,10 +3,12 @@
 package alertmanager
 
 import (
+	"fmt"
 	"math"
 	"time"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter"
 )
 
 // maxAlerts is how many alerts one body may hold. A real alert takes more than
@@ -73,13 +75,14 @@ func (a *alert) signal(s *gateway.Signal, groupStatus string) {
 		status = groupStatus
 	}
 	switch status {
-	case firing:
+	case firing, "":
+		// An alert that does not say is better taken than lost.
 	case resolved:
 		s.Resolved = true
 		s.EndsAt = a.endsAt
 	default:
 		if s.Err == nil {
-			s.Err = badStatus(status)
+			s.Err = adapter.Wrong("status", fmt.Sprintf("%q; want %s or %s", adapter.Clip(status), firing, resolved))
 		}
 	}
 }

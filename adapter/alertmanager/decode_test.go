@@ -266,11 +266,11 @@ func TestDecodeBadAlertHurtsOnlyItself(t *testing.T) {
 	}
 }
 
-func TestDecodeNeedsAStatus(t *testing.T) {
+func TestDecodeTakesAnAlertWithoutStatusForFiring(t *testing.T) {
 	for _, top := range []string{``, `"status":1,`, `"status":null,`} {
 		b := mustDecode(t, `{`+top+`"alerts":[{"labels":{"alertname":"A"}}]}`)
-		if err := b.Signals[0].Err; err == nil || err.Error() != "status: missing; want firing or resolved" {
-			t.Errorf("%q: got %v", top, err)
+		if s := b.Signals[0]; s.Err != nil || s.Resolved {
+			t.Errorf("%q: got resolved %t, %v", top, s.Resolved, s.Err)
 		}
 	}
 }

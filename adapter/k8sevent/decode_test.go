@@ -270,7 +270,6 @@ var badEvents = []struct{ name, event, want string }{
 	{"a number", `1`, "event: a number; want an object"},
 	{"a Pod", `{"kind":"Pod","apiVersion":"v1","metadata":{"uid":"u"}}`, `kind: "Pod"; want Event`},
 	{"wrong group", `{"kind":"Event","apiVersion":"apps/v1","metadata":{"uid":"u"}}`, `apiVersion: "apps/v1"; want `},
-	{"nothing to tell it by", `{"kind":"Event","apiVersion":"v1","metadata":{"namespace":"shop"},"reason":"R"}`, "metadata.uid: missing, and so is metadata.name; "},
 	{"count a string", `{"kind":"Event","metadata":{"uid":"u"},"count":"7"}`, "count: a string; want a whole number"},
 	{"count a fraction", `{"kind":"Event","metadata":{"uid":"u"},"count":1.5}`, "count: too large or with a fraction; "},
 	{"count too large", `{"kind":"Event","metadata":{"uid":"u"},"series":{"count":99999999999999999999}}`, "series.count: too large or with a fraction; "},
@@ -341,5 +340,12 @@ func TestPayloadAliasesBody(t *testing.T) {
 	copy(body, bytes.Repeat([]byte("#"), len(body)))
 	if b.Signals[0].Payload[0] != '#' || b.Signals[0].Name != "BackOff" {
 		t.Errorf("payload %s is a copy, or name %q is none", b.Signals[0].Payload, b.Signals[0].Name)
+	}
+}
+
+func TestDecodeTakesAnEventWithoutIdentity(t *testing.T) {
+	b, err := Decode([]byte(`{"kind":"Event","apiVersion":"v1","type":"Warning","reason":"BackOff","involvedObject":{"kind":"Pod","namespace":"shop","name":"web"}}`))
+	if err != nil || b.Signals[0].Err != nil || b.Signals[0].EventID != "" || b.Signals[0].EventCount != 1 {
+		t.Errorf("got %+v, %v", b.Signals, err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	gateway "kubernaut.io/gateway"
-	"kubernaut.io/gateway/adapter"
 )
 
 // event is an Event of either API group, as far as it is read. Where the two
@@ -104,12 +103,10 @@ func (e *event) fill(s *gateway.Signal) {
 	}
 	s.EventCount = max(1, e.Count, e.DeprecatedCount, e.Series.Count)
 	s.EventID = e.identity()
-	if s.EventID == "" && s.Err == nil {
-		s.Err = adapter.Wrong("metadata.uid", "missing, and so is metadata.name; want either to tell repetitions")
-	}
 }
 
-// identity is the same for each sighting of one Event.
+// identity is the same for each sighting of one Event. Without any, Events are
+// told apart by their labels.
 func (e *event) identity() string {
 	switch {
 	case e.Metadata.UID != "":

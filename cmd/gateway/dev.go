@@ -65,7 +65,7 @@ checkout leaves both in bin/.`,
 	flags.StringVar(&o.dataDir, "data-dir", defaultDataDir(), "`DIR` of all state, made if missing")
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`")
 	flags.StringVar(&o.devcluster, "devcluster", "", "devcluster `FILE` to run instead of the one that is found")
-	o.logging.register(flags, "text")
+	o.logging.register(flags, "json")
 	return cmd
 }
 
@@ -110,7 +110,7 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	cluster, err := startDevcluster(ctx, binary, dir, stderr)
+	cluster, err := startDevcluster(ctx, binary, dir, stdout)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,14 @@ func (silent) Wrote(string, string)         {}
 // the default options.
 func mustSink(t *testing.T, with ...func(*kube.Options)) *kube.Sink {
 	t.Helper()
+	s, err := kube.New(options(with...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mustRun(t, s)
+}
+
+func options(with ...func(*kube.Options)) kube.Options {
 	o := kube.Options{
 		REST: config, Namespace: namespace, LateFiring: 2 * time.Minute, FlushInterval: 50 * time.Millisecond, FlushRate: 1000,
 		MaxMembers: 5000, RecentWindow: time.Minute, Observer: silent{}, Logger: slog.New(slog.DiscardHandler),
@@ -59,10 +68,12 @@ func mustSink(t *testing.T, with ...func(*kube.Options)) *kube.Sink {
 	for _, change := range with {
 		change(&o)
 	}
-	s, err := kube.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return o
+}
+
+// mustRun runs a sink until the test ends, and returns it complete.
+func mustRun(t *testing.T, s *kube.Sink) *kube.Sink {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -393,4 +404,14 @@ func (c *counter) applies() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
+}
+
+func TestCheckNamesWhatIsMissing(t *testing.T) {
+	s, err := kube.New(options(func(o *kube.Options) { o.Namespace = "not-there" }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "namespace not-there does not exist; run: gateway crd") {
+		t.Errorf("err = %v, want the namespace and what to do", err)
+	}
 }
