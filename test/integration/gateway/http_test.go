@@ -40,7 +40,6 @@ var senders = func() []sender {
 			`{"alerts":[{"status":"firing","labels":["alertname"]}]}`:         "labels",
 			`{"alerts":[{"status":"firing","labels":{"alertname":7}}]}`:       "labels.alertname",
 			`{"alerts":[{"status":"burning","labels":{"alertname":"A"}}]}`:    "status",
-			`{"alerts":[{"labels":{"alertname":"A"}}]}`:                       "status",
 			`{"kind":"Event","reason":"BackOff","metadata":{"name":"event"}}`: "alerts",
 		},
 	}
@@ -54,7 +53,6 @@ var senders = func() []sender {
 			`{"kind":"List","apiVersion":"v1","items":null}`: "items",
 			`{"kind":"EventList","apiVersion":"v1"}`:         "items",
 			`{"kind":"Event","metadata":{"name":"event"}}`:   "reason",
-			`{"kind":"Event","reason":"BackOff"}`:            "metadata.uid",
 			`{"kind":"Event","reason":["BackOff"]}`:          "reason",
 			`{"alerts":[{"status":"firing"}]}`:               "kind",
 		},

@@ -82,7 +82,7 @@ func spoiled() map[string]string {
 		StartsAt: time.Now(), EndsAt: time.Now().Add(-time.Hour),
 	})
 	return map[string]string{
-		`null`: "alert: null", `7`: "alert: a number", `"A"`: "alert: a string", `[]`: "alert: a list", `{}`: "status",
+		`null`: "alert: null", `7`: "alert: a number", `"A"`: "alert: a string", `[]`: "alert: a list", `{}`: "labels.alertname",
 		`{"status":"firing"}`:                                                                      "labels.alertname",
 		`{"status":"firing","labels":null}`:                                                        "labels: null",
 		`{"status":"firing","labels":["A"]}`:                                                       "labels: a list",
