@@ -115,17 +115,18 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("connection re
 
 // blocking is a processor that holds its batches until told.
 type blocking struct {
-	entered chan struct{}
-	leave   chan struct{}
+	// entered is given each batch's way out.
+	entered chan chan struct{}
 }
 
 func newBlocking() *blocking {
-	return &blocking{entered: make(chan struct{}), leave: make(chan struct{})}
+	return &blocking{entered: make(chan chan struct{})}
 }
 
 func (b *blocking) Process(ctx context.Context, signals []gateway.Signal) []gateway.Decision {
-	b.entered <- struct{}{}
-	<-b.leave
+	leave := make(chan struct{})
+	b.entered <- leave
+	<-leave
 	return (&processor{decide: byName}).Process(ctx, signals)
 }
 
@@ -135,13 +136,14 @@ func hold(t *testing.T, f *fixture, b *blocking, r *http.Request) (finish func()
 	t.Helper()
 	status := make(chan int, 1)
 	go func() { status <- f.do(r).Code }()
+	var leave chan struct{}
 	select {
-	case <-b.entered:
+	case leave = <-b.entered:
 	case got := <-status:
 		t.Fatalf("answered with %d, not processed", got)
 	}
 	return func() int {
-		b.leave <- struct{}{}
+		close(leave)
 		return <-status
 	}
 }

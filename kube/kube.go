@@ -123,7 +123,7 @@ func newAPI(o Options) (*api, error) {
 	config := Unthrottled(o.REST)
 	config.APIPath = "/apis"
 	config.GroupVersion = &v1alpha1.GroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	config.NegotiatedSerializer = codec{serializer.NewCodecFactory(scheme).WithoutConversion()}
 	config.ContentType = runtime.ContentTypeJSON
 	client, err := rest.RESTClientFor(config)
 	if err != nil {
