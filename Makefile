@@ -85,7 +85,7 @@ bench-figures: bin/devcluster ## print the figures of docs/performance.md, fail 
 	go run ./test/bench/measure $(FIGURES)
 
 .PHONY: bench-memory
-bench-memory: bin/devcluster ## print the memory of 100,000 requests in the cache; takes 6 GB and a quarter of an hour
+bench-memory: bin/devcluster ## print the memory of 100,000 requests in the cache; takes 8 GB and a quarter of an hour
 	go run ./test/bench/measure -requests 100000 memory
 
 .PHONY: generate
