@@ -144,7 +144,8 @@ func TestShutdown(t *testing.T) {
 	t.Parallel()
 	g := shared.Start(t, func(c *config.Config) { c.ShutdownDelay = 5 * time.Second })
 	s := senders[0]
-	flying := mustUpload(t, g, s.path, len(s.body("in-flight")))
+	body := s.body("in-flight")
+	flying := mustUpload(t, g, s.path, len(body))
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -163,7 +164,7 @@ func TestShutdown(t *testing.T) {
 		return late.Status != http.StatusAccepted
 	})
 	refused(t, late, http.StatusServiceUnavailable, "shutting down")
-	answered(t, flying.finish(t, s.body("in-flight")), http.StatusCreated)
+	answered(t, flying.finish(t, body), http.StatusCreated)
 	<-stopped
 	has(t, g, 2)
 	if _, err := g.TryPost(t.Context(), "prometheus", s.body("too-late")); err == nil {
