@@ -275,6 +275,7 @@ func (s *Sink) Note(f gateway.Fingerprint, newest *gateway.Request, sighting gat
 	scheduled := r.work != nil && !r.work.pending.isZero()
 	noted, urgent := s.index.note(r, f, sighting)
 	pending := !r.work.pending.isZero()
+	r.rest()
 	s.index.mu.Unlock()
 	switch {
 	case urgent:

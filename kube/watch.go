@@ -64,7 +64,7 @@ func (s *Sink) Stop(ctx context.Context) error {
 				return nil
 			})
 		}
-		_ = group.Wait() // flush tells the log of what it can't write
+		_ = group.Wait() // what could not be written is counted below
 		s.writers.Wait()
 	}()
 	select {

@@ -83,6 +83,13 @@ func (r *record) ensureWork() *work {
 	return r.work
 }
 
+// rest drops the record's work where there is none to do.
+func (r *record) rest() {
+	if w := r.work; !w.writing && !w.due && len(w.waiters) == 0 && w.pending.isZero() {
+		r.work = nil
+	}
+}
+
 // note counts a firing sighting of f for a record. Urgent says that it should
 // be written soon.
 func (x *index) note(r *record, f gateway.Fingerprint, s gateway.Sighting) (n gateway.Noted, urgent bool) {

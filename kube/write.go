@@ -49,9 +49,7 @@ func (s *Sink) drain(k key, r *record) {
 		w := r.work
 		if len(w.waiters) == 0 && !w.due {
 			w.writing = false
-			if w.pending.isZero() {
-				r.work = nil
-			}
+			r.rest()
 			s.index.mu.Unlock()
 			return
 		}
