@@ -193,7 +193,10 @@ func TestAPIServerGone(t *testing.T) {
 			t.Errorf("signal %d: %+v, want %s", i, a.Signals[i], outcome)
 		}
 	}
-	became(t, a.Signals[1], "failed", "the Kubernetes API can't be reached")
+	// Which of the two depends on what the last attempt met when time was up.
+	if why := a.Signals[1].Reason; !strings.HasPrefix(why, "the Kubernetes API can't be reached") && !strings.HasPrefix(why, "out of time") {
+		t.Errorf("failed because %q", why)
+	}
 	has(t, g, 2)
 	evented := post(t, g.URL+"/webhook/k8s-event", mustJSON(event("gone", "Gone", "gone", "evented")))
 	refused(t, evented, http.StatusServiceUnavailable, "a retry creates only what is missing")
