@@ -70,9 +70,17 @@ const (
 	ReasonOwnRequest         Reason = "about the gateway's own request"
 )
 
+// Reasons of a signal that is kept in the spool.
+const (
+	ReasonSpooled       Reason = "kept until the Kubernetes API takes it"
+	ReasonSpooledBehind Reason = "kept behind earlier signals of its fingerprint"
+)
+
 // Reasons of a signal that was not taken in.
 const (
 	ReasonInvalid     Reason = "invalid"
+	ReasonSpoolFull   Reason = "the spool is full"
+	ReasonSpoolFailed Reason = "the spool can't be written"
 	ReasonRefused     Reason = "the Kubernetes API refused the request"
 	ReasonUnavailable Reason = "the Kubernetes API can't be reached"
 	ReasonContended   Reason = "too many replicas decided this at once"

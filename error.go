@@ -15,6 +15,12 @@ var (
 	ErrRefused = errors.New("refused by the Kubernetes API")
 )
 
+// ErrSpoolFull is what a Spool returns when there is no room for a signal.
+var ErrSpoolFull = errors.New("the spool is full")
+
+// errAway means that the API was not asked, since the spool knows it to be away.
+var errAway = errors.New("the Kubernetes API is away; its return is waited for with what the spool holds")
+
 // failure returns the decision for a signal that an error kept from its place.
 func failure(err error) Decision {
 	switch {

@@ -16,6 +16,11 @@ type observer struct {
 	seen []gateway.Outcome
 }
 
+// Drained implements gateway.Observer.
+func (o *observer) Drained(_ *gateway.Signal, d *gateway.Decision) {
+	o.Decided(nil, d)
+}
+
 func (o *observer) Decided(_ *gateway.Signal, d *gateway.Decision) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

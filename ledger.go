@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -71,9 +72,81 @@ type Ledger interface {
 	// Count adds sightings to their requests and returns the new counts, in
 	// the same order.
 	Count(ctx context.Context, tallies []Tally) ([]int64, error)
+	// Note is Count for those who need no answer: it never waits, and keeps
+	// nothing of tallies.
+	Note(tallies []Tally)
 	// Enter puts an entry into its group's window, where it keeps its place
 	// when it is entered again, and returns where it stands.
 	Enter(ctx context.Context, e Entry) (Standing, error)
 	// Leave takes an entry out again, whose episode got no request.
 	Leave(ctx context.Context, e Entry) error
+}
+
+// ledgerPatience is how long the ledger may hold up one signal, all its calls
+// together. A ledger answers in a millisecond or is in trouble, and a sender
+// waits for its answer.
+const ledgerPatience = 250 * time.Millisecond
+
+// errNoPatience means that the ledger was not asked any more.
+var errNoPatience = errors.New("the ledger was too slow before")
+
+// patience is a Ledger for one signal, which goes on without it when it is
+// slow.
+type patience struct {
+	Ledger
+	now  func() time.Time
+	left time.Duration
+}
+
+// within calls the ledger with the patience that is left.
+func (w *patience) within(ctx context.Context, call func(context.Context) error) error {
+	if w.left <= 0 {
+		return errNoPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.left)
+	defer cancel()
+	begin := w.now()
+	err := call(ctx)
+	w.left -= w.now().Sub(begin)
+	return err
+}
+
+// Recall is Ledger.Recall.
+func (w *patience) Recall(ctx context.Context, f Fingerprint, a AlertHash) (m Memory, err error) {
+	err = w.within(ctx, func(ctx context.Context) (err error) {
+		m, err = w.Ledger.Recall(ctx, f, a)
+		return err
+	})
+	return m, err
+}
+
+// Remember is Ledger.Remember.
+func (w *patience) Remember(ctx context.Context, f Fingerprint, s Sighting) error {
+	return w.within(ctx, func(ctx context.Context) error { return w.Ledger.Remember(ctx, f, s) })
+}
+
+// Count is Ledger.Count for one sighting.
+func (w *patience) Count(ctx context.Context, t Tally) (total int64, err error) {
+	err = w.within(ctx, func(ctx context.Context) error {
+		totals, err := w.Ledger.Count(ctx, []Tally{t})
+		if err == nil {
+			total = totals[0]
+		}
+		return err
+	})
+	return total, err
+}
+
+// Enter is Ledger.Enter.
+func (w *patience) Enter(ctx context.Context, e Entry) (standing Standing, err error) {
+	err = w.within(ctx, func(ctx context.Context) (err error) {
+		standing, err = w.Ledger.Enter(ctx, e)
+		return err
+	})
+	return standing, err
+}
+
+// Leave is Ledger.Leave.
+func (w *patience) Leave(ctx context.Context, e Entry) error {
+	return w.within(ctx, func(ctx context.Context) error { return w.Ledger.Leave(ctx, e) })
 }

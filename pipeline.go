@@ -16,10 +16,14 @@ const maxDecisions = 8
 // Observer is told of every decision. It must not keep either argument, and is
 // called from many goroutines at once.
 type Observer interface {
+	// Decided is told what a sender is told.
 	Decided(s *Signal, d *Decision)
+	// Drained is told what became of a signal that the spool kept.
+	Drained(s *Signal, d *Decision)
 }
 
-// Options is what a Pipeline is made of. All but Now are required.
+// Options is what a Pipeline is made of. All but Now, Spool and Patience are
+// required.
 type Options struct {
 	Identity    Identity
 	Suppression Suppression
@@ -35,6 +39,13 @@ type Options struct {
 	Observer   Observer
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
+
+	// Spool keeps what the API can't take; nil for none, so that the sender is
+	// asked to try again.
+	Spool Spool
+	// Patience is how long a signal tries the API before it is spooled; 0 for
+	// as long as its context lasts.
+	Patience time.Duration
 }
 
 func (o *Options) validate() error {
@@ -85,13 +96,13 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 			s.ReceivedAt = now
 		}
 		s.Normalize(p.Identity)
-		if d, done := p.glance(s, &b, i); done {
+		if d, done := p.glance(s, &b); done {
 			decisions[i] = d
 		} else {
 			b.slow(s.Fingerprint, i)
 		}
 	}
-	p.count(ctx, &b, decisions)
+	p.Ledger.Note(b.tallies)
 
 	var wait sync.WaitGroup
 	for _, same := range b.order {
@@ -113,8 +124,6 @@ type glances struct {
 	// room is how many signals there are: most batches are duplicates only.
 	room    int
 	tallies []Tally
-	// counted are the indexes that tallies are for.
-	counted []int
 	// later holds the indexes of signals that need more than a glance, by
 	// fingerprint in order of arrival.
 	later map[Fingerprint][]int
@@ -138,7 +147,7 @@ func (b *glances) waits(f Fingerprint) bool {
 
 // glance decides what needs neither the API nor another replica: what is
 // invalid or suppressed, and what repeats an unfinished request.
-func (p *Pipeline) glance(s *Signal, b *glances, i int) (d Decision, done bool) {
+func (p *Pipeline) glance(s *Signal, b *glances) (d Decision, done bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			d, done = failure(fmt.Errorf("panic: %v", r)), true
@@ -150,7 +159,7 @@ func (p *Pipeline) glance(s *Signal, b *glances, i int) (d Decision, done bool) 
 	if why, suppressed := p.Suppression.Check(s); suppressed {
 		return Decision{Outcome: Suppressed, Reason: why, Fingerprint: s.Fingerprint}, true
 	}
-	if b.waits(s.Fingerprint) {
+	if b.waits(s.Fingerprint) || p.holds(s.Fingerprint) || !p.Sink.Current() {
 		return Decision{}, false
 	}
 	newest, _ := p.Sink.Newest(s.Fingerprint)
@@ -169,10 +178,9 @@ func (p *Pipeline) glance(s *Signal, b *glances, i int) (d Decision, done bool) 
 	noted := p.Sink.Note(s.Fingerprint, newest, SightingOf(s))
 	d.Occurrences = noted.Total
 	if b.tallies == nil {
-		b.tallies, b.counted = make([]Tally, 0, b.room), make([]int, 0, b.room)
+		b.tallies = make([]Tally, 0, b.room)
 	}
 	b.tallies = append(b.tallies, tally(s, newest, noted))
-	b.counted = append(b.counted, i)
 	return d, true
 }
 
@@ -183,26 +191,46 @@ func tally(s *Signal, r *Request, n Noted) Tally {
 	}
 }
 
-// count tells the ledger of duplicates and lets it correct their counts by what
-// other replicas have seen. Without the ledger they are what this replica knows.
-// A storm's count is that of all its members, which the sink keeps.
-func (p *Pipeline) count(ctx context.Context, b *glances, decisions []Decision) {
-	if len(b.tallies) == 0 {
-		return
-	}
-	totals, err := p.Ledger.Count(ctx, b.tallies)
-	if err != nil {
-		return
-	}
-	for n, i := range b.counted {
-		if b.tallies[n].Request.Fingerprint == b.tallies[n].Fingerprint {
-			decisions[i].Occurrences = totals[n]
-		}
-	}
+// turn is one signal's way through the pipeline.
+type turn struct {
+	*Signal
+	// at is as of when storms are judged.
+	at time.Time
+	// ledger is the pipeline's, with what patience there is left for it.
+	ledger patience
+	// away says that the API is not to be asked.
+	away bool
 }
 
-// decide decides one signal under its fingerprint's lock.
-func (p *Pipeline) decide(ctx context.Context, s *Signal) (d Decision) {
+func (p *Pipeline) turn(s *Signal, at time.Time) *turn {
+	return &turn{Signal: s, at: at, ledger: patience{Ledger: p.Ledger, now: p.Now, left: ledgerPatience}}
+}
+
+// decide decides one signal under its fingerprint's lock. What the API can't
+// take goes to the spool, and so does what comes after it.
+func (p *Pipeline) decide(ctx context.Context, s *Signal) Decision {
+	return p.locked(ctx, s, func() Decision {
+		if p.holds(s.Fingerprint) {
+			return p.spool(ctx, s, ReasonSpooledBehind, nil)
+		}
+		t := p.turn(s, s.ReceivedAt)
+		t.away = p.Spool != nil && p.Spool.Away()
+		d, err := p.try(ctx, t)
+		switch {
+		case err == nil:
+			return d
+		case p.Spool == nil:
+			return failure(err)
+		case errors.Is(err, ErrRefused):
+			return p.refuse(ctx, s, err)
+		default:
+			return p.spool(ctx, s, ReasonSpooled, err)
+		}
+	})
+}
+
+// locked runs do under the lock of s's fingerprint.
+func (p *Pipeline) locked(ctx context.Context, s *Signal, do func() Decision) (d Decision) {
 	defer func() {
 		if r := recover(); r != nil {
 			d = failure(fmt.Errorf("panic: %v", r))
@@ -214,15 +242,31 @@ func (p *Pipeline) decide(ctx context.Context, s *Signal) (d Decision) {
 		return failure(err)
 	}
 	defer release()
-	if err := p.Sink.Settle(ctx, s.Fingerprint); err != nil {
-		return failure(err)
+	return do()
+}
+
+// try is attempt within the patience that signals have where there is a spool.
+func (p *Pipeline) try(ctx context.Context, t *turn) (Decision, error) {
+	if p.Spool != nil && p.Patience > 0 {
+		patient, cancel := context.WithTimeout(ctx, p.Patience)
+		defer cancel()
+		ctx = patient
+	}
+	return p.attempt(ctx, t)
+}
+
+// attempt decides a signal, again and again while others change what it rests
+// on.
+func (p *Pipeline) attempt(ctx context.Context, t *turn) (d Decision, err error) {
+	if err := p.settle(ctx, t); err != nil {
+		return Decision{}, err
 	}
 	opened := false
 	for range maxDecisions {
-		if s.Resolved {
-			d, err = p.resolve(ctx, s)
+		if t.Resolved {
+			d, err = p.resolve(ctx, t)
 		} else {
-			d, err = p.fire(ctx, s)
+			d, err = p.fire(ctx, t)
 		}
 		opened = opened || d.Opened
 		if !errors.Is(err, ErrStale) {
@@ -230,60 +274,88 @@ func (p *Pipeline) decide(ctx context.Context, s *Signal) (d Decision) {
 		}
 	}
 	if err != nil {
-		return failure(err)
+		return Decision{}, err
 	}
 	d.Opened = opened
-	return d
+	return d, nil
+}
+
+// settle lets the sink find out what it has to know of the fingerprint before
+// anything is decided, where it has to ask for that.
+func (p *Pipeline) settle(ctx context.Context, t *turn) error {
+	if t.away {
+		over, cancel := context.WithCancelCause(ctx)
+		cancel(errAway)
+		ctx = over
+	}
+	return p.Sink.Settle(ctx, t.Fingerprint)
 }
 
 // resolve ends the signal's alert.
-func (p *Pipeline) resolve(ctx context.Context, s *Signal) (Decision, error) {
-	newest, _ := p.Sink.Newest(s.Fingerprint)
-	why, write := p.Dedup.Resolve(s, newest)
+func (p *Pipeline) resolve(ctx context.Context, t *turn) (Decision, error) {
+	newest, _ := p.Sink.Newest(t.Fingerprint)
+	why, write := p.Dedup.Resolve(t.Signal, newest)
 	d := Decision{Outcome: Resolved, Reason: why}
 	if newest == nil {
 		// Without a ledger a late firing of this alert is taken for a new one.
-		_ = p.Ledger.Remember(ctx, s.Fingerprint, SightingOf(s))
+		_ = t.ledger.Remember(ctx, t.Fingerprint, SightingOf(t.Signal))
 		return d, nil
 	}
 	d.of(newest)
 	d.Occurrences = newest.Episode.Occurrences
-	if !write {
+	switch {
+	case !write:
 		return d, nil
+	case t.away:
+		return d, errAway
+	default:
+		return d, p.Sink.Resolve(ctx, t.Fingerprint, newest, SightingOf(t.Signal))
 	}
-	return d, p.Sink.Resolve(ctx, s.Fingerprint, newest, SightingOf(s))
 }
 
 // fire gives a firing signal its request, storm or verdict.
-func (p *Pipeline) fire(ctx context.Context, s *Signal) (Decision, error) {
-	newest, highest := p.Sink.Newest(s.Fingerprint)
-	memory, err := p.Ledger.Recall(ctx, s.Fingerprint, s.Alert)
+func (p *Pipeline) fire(ctx context.Context, t *turn) (Decision, error) {
+	newest, highest := p.Sink.Newest(t.Fingerprint)
+	memory, err := t.ledger.Recall(ctx, t.Fingerprint, t.Alert)
 	if err != nil {
 		memory = Memory{}
 	}
-	v := p.Dedup.Fire(s, newest, memory)
+	v := p.Dedup.Fire(t.Signal, newest, memory)
 	d := Decision{Outcome: v.Outcome, Reason: v.Reason}
 	switch v.Outcome {
 	case Duplicate:
 		d.of(newest)
-		noted := p.Sink.Note(s.Fingerprint, newest, SightingOf(s))
-		d.Occurrences = noted.Total
-		one := []Decision{d}
-		p.count(ctx, &glances{tallies: []Tally{tally(s, newest, noted)}, counted: []int{0}}, one)
-		return one[0], nil
+		d.Occurrences = p.count(ctx, t, newest)
+		return d, nil
 	case Resolved:
 		if newest != nil {
 			d.of(newest)
 		}
 		return d, nil
 	default:
-		return p.open(ctx, s, v, newest, highest)
+		if t.away {
+			return d, errAway
+		}
+		return p.open(ctx, t, v, newest, highest)
 	}
+}
+
+// count counts a duplicate and returns the count that its request has come to,
+// over all replicas where the ledger is to be had. A storm's count is that of
+// all its members, which the sink keeps.
+func (p *Pipeline) count(ctx context.Context, t *turn, newest *Request) int64 {
+	noted := p.Sink.Note(t.Fingerprint, newest, SightingOf(t.Signal))
+	total, err := t.ledger.Count(ctx, tally(t.Signal, newest, noted))
+	if err != nil || newest.Fingerprint != t.Fingerprint {
+		return noted.Total
+	}
+	return total
 }
 
 // open gives an episode, or an episode's next attempt, its place: in its
 // group's storm, or in a request of its own.
-func (p *Pipeline) open(ctx context.Context, s *Signal, v Verdict, newest *Request, highest int64) (Decision, error) {
+func (p *Pipeline) open(ctx context.Context, t *turn, v Verdict, newest *Request, highest int64) (Decision, error) {
+	s := t.Signal
 	env := p.Environment.Classify(ctx, s, p.Namespaces, !p.Guard.foreign(s))
 	priority, path := p.Matrix.Conclude(s.Severity, env.Name)
 	o := &Order{
@@ -297,7 +369,7 @@ func (p *Pipeline) open(ctx context.Context, s *Signal, v Verdict, newest *Reque
 	}
 	var entries []Entry
 	if v.Attempt == 1 {
-		d, entered, err := p.weather(ctx, o)
+		d, entered, err := p.weather(ctx, t, o)
 		if d.Outcome == Member || err != nil {
 			return d, err
 		}
@@ -309,7 +381,7 @@ func (p *Pipeline) open(ctx context.Context, s *Signal, v Verdict, newest *Reque
 	o.guard(p.Guard)
 	created, err := p.Sink.Create(ctx, o)
 	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) && !p.stands(o) {
-		p.leave(ctx, entries)
+		t.leave(ctx, entries)
 	}
 	if err != nil {
 		return Decision{}, err

@@ -230,6 +230,7 @@ func (brokenLedger) Remember(context.Context, gateway.Fingerprint, gateway.Sight
 	return errAway
 }
 func (brokenLedger) Count(context.Context, []gateway.Tally) ([]int64, error) { return nil, errAway }
+func (brokenLedger) Note([]gateway.Tally)                                    {}
 func (brokenLedger) Enter(context.Context, gateway.Entry) (gateway.Standing, error) {
 	return gateway.Standing{Rank: 100}, errAway
 }

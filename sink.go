@@ -63,8 +63,13 @@ type Sink interface {
 	// Newest returns the request or storm request that stands for f, nil where
 	// there is none, and the highest number that is taken, 0 for none.
 	Newest(f Fingerprint) (newest *Request, highest int64)
-	// Settle repeats a create for f whose outcome is unknown. Nothing is
-	// decided for f before it has succeeded.
+	// Current reports whether Newest is evidence of what the cluster has: the
+	// watch has been heard of lately. Where it has not, a request that Newest
+	// shows may have ended or gone long ago.
+	Current() bool
+	// Settle repeats a create for f whose outcome is unknown, and where the sink
+	// is not current reads f's requests live. Nothing is decided for f before it
+	// has succeeded.
 	Settle(ctx context.Context, f Fingerprint) error
 	// Create creates a request; when it returns nil the API has it and Newest
 	// shows it. ErrStale means that the name was taken, and that Newest now

@@ -167,6 +167,8 @@ func (k *memorySink) Newest(f gateway.Fingerprint) (newest *gateway.Request, hig
 	return newest, highest
 }
 
+func (k *memorySink) Current() bool { return true }
+
 func (k *memorySink) Settle(_ context.Context, f gateway.Fingerprint) error {
 	if k.settle != nil {
 		return k.settle(f)

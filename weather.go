@@ -8,37 +8,36 @@ import (
 // weather finds out whether a new episode, for which own would be the request,
 // belongs to a storm, and if so makes it a member. Otherwise it returns the
 // entries with which the episode counts towards one.
-func (p *Pipeline) weather(ctx context.Context, own *Order) (Decision, []Entry, error) {
-	s := own.Signal
-	groups := Groups(s, p.Identity.Cluster)
+func (p *Pipeline) weather(ctx context.Context, t *turn, own *Order) (Decision, []Entry, error) {
+	groups := Groups(t.Signal, p.Identity.Cluster)
 	var entries []Entry
 	for _, g := range groups {
 		open, closed := p.Sink.Storms(g)
-		if len(open) > 0 && p.Storms.Ended(open, s.ReceivedAt) {
-			if err := p.Sink.CloseStorms(ctx, open, s.ReceivedAt); err != nil {
+		if len(open) > 0 && p.Storms.Ended(open, t.at) {
+			if err := p.Sink.CloseStorms(ctx, open, t.at); err != nil {
 				return Decision{}, nil, err
 			}
-			open, closed = nil, s.ReceivedAt
+			open, closed = nil, t.at
 		}
 		if len(open) > 0 {
 			d, err := p.shelter(ctx, own, StormOrder{Group: g, Threshold: p.Storms.Threshold(g.Kind), LedBy: names(open)}, ReasonStormJoined)
 			return d, nil, err
 		}
-		if t := p.Storms.Threshold(g.Kind); t.Count > 0 {
+		if limit := p.Storms.Threshold(g.Kind); limit.Count > 0 {
 			id := g.EntryID(own.Fingerprint, own.Sequence)
-			entries = append(entries, Entry{Group: g, ID: id, At: s.ReceivedAt, Since: closed, Window: t.Window})
+			entries = append(entries, Entry{Group: g, ID: id, At: t.at, Since: closed, Window: limit.Window})
 		}
 	}
 	for i, e := range entries {
-		standing, err := p.Ledger.Enter(ctx, e)
+		standing, err := t.ledger.Enter(ctx, e)
 		if err != nil || !p.Storms.Opens(e.Group.Kind, standing.Rank) {
 			continue
 		}
 		// As a member it counts no more. Others that are decided at the same
 		// time would take it for one of those that led to the storm.
-		p.leave(ctx, entries[:i+1])
-		t := p.Storms.Threshold(e.Group.Kind)
-		storm := StormOrder{Group: e.Group, Threshold: t, LedBy: p.ledBy(standing.Before[:min(len(standing.Before), t.Count)])}
+		t.leave(ctx, entries[:i+1])
+		limit := p.Storms.Threshold(e.Group.Kind)
+		storm := StormOrder{Group: e.Group, Threshold: limit, LedBy: p.ledBy(standing.Before[:min(len(standing.Before), limit.Count)])}
 		d, err := p.shelter(ctx, own, storm, ReasonStormOpened)
 		return d, nil, err
 	}
@@ -47,9 +46,9 @@ func (p *Pipeline) weather(ctx context.Context, own *Order) (Decision, []Entry, 
 
 // leave takes back entries of an episode that got no request of its own. An
 // entry that stays makes paths more careful only, so errors don't matter.
-func (p *Pipeline) leave(ctx context.Context, entries []Entry) {
+func (t *turn) leave(ctx context.Context, entries []Entry) {
 	for _, e := range entries {
-		_ = p.Ledger.Leave(ctx, e)
+		_ = t.ledger.Leave(ctx, e)
 	}
 }
 

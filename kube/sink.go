@@ -103,6 +103,9 @@ func (s *Sink) Newest(f gateway.Fingerprint) (newest *gateway.Request, highest i
 	return s.index.newest(f)
 }
 
+// Current implements gateway.Sink.
+func (s *Sink) Current() bool { return true }
+
 // Storms implements gateway.Sink.
 func (s *Sink) Storms(g gateway.Group) (open []*gateway.Request, closed time.Time) {
 	return s.index.group(g)

@@ -86,13 +86,23 @@ func (l *Ledger) Remember(_ context.Context, f gateway.Fingerprint, s gateway.Si
 func (l *Ledger) Count(_ context.Context, tallies []gateway.Tally) ([]int64, error) {
 	totals := make([]int64, len(tallies))
 	for i := range tallies {
-		t := &tallies[i]
-		if t.Delta > 0 {
-			l.shard(t.Fingerprint).see(shorten(t.Fingerprint), t.At)
-		}
-		totals[i] = l.shard(t.Request.Fingerprint).count(t)
+		totals[i] = l.count(&tallies[i])
 	}
 	return totals, nil
+}
+
+// Note adds sightings to their requests.
+func (l *Ledger) Note(tallies []gateway.Tally) {
+	for i := range tallies {
+		l.count(&tallies[i])
+	}
+}
+
+func (l *Ledger) count(t *gateway.Tally) int64 {
+	if t.Delta > 0 {
+		l.shard(t.Fingerprint).see(shorten(t.Fingerprint), t.At)
+	}
+	return l.shard(t.Request.Fingerprint).count(t)
 }
 
 // Enter puts an entry into its group's window and returns where it stands.

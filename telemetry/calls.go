@@ -81,14 +81,29 @@ func (o operation) count(err error) {
 }
 
 // redis counts the calls of the ledger to Redis. Without one they stay at zero.
-type redis struct{ check, record operation }
+type redis struct {
+	check, record operation
+	degraded      prometheus.Gauge
+}
 
 func newRedis(f *factory) redis {
 	operations := f.counters("redis_operations_total", "Calls to Redis: check reads the ledger, record writes it.", "operation", "status")
 	of := func(name string) operation {
 		return operation{operations.WithLabelValues(name, success), operations.WithLabelValues(name, failure)}
 	}
-	return redis{check: of("check"), record: of("record")}
+	return redis{
+		check: of("check"), record: of("record"),
+		degraded: f.gauge("ledger_degraded", "1 while Redis is configured and away, so that this replica goes by what it knows itself."),
+	}
+}
+
+// Degraded says whether the ledger goes on without Redis.
+func (m *Metrics) Degraded(away bool) {
+	if away {
+		m.redis.degraded.Set(1)
+		return
+	}
+	m.redis.degraded.Set(0)
 }
 
 // Checked counts a call to Redis that read the ledger.

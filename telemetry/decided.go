@@ -12,6 +12,20 @@ import (
 // are shorter.
 const maxLogValue = 512
 
+// Drained counts and logs what became of a signal that the spool kept. The
+// senders' series have counted it as spooled.
+func (m *Metrics) Drained(s *gateway.Signal, d *gateway.Decision) {
+	if c, ok := m.spool.drained[d.Outcome]; ok {
+		c.Inc()
+	}
+	if d.Outcome == gateway.Failed {
+		return // it will be tried again
+	}
+	if level := levelOf(d); m.logger.Enabled(context.Background(), level) {
+		m.log(level, "spooled signal decided", s, d)
+	}
+}
+
 // Decided counts and logs one decision. It is called for every signal, most of
 // which are duplicates, and allocates nothing for those.
 func (m *Metrics) Decided(s *gateway.Signal, d *gateway.Decision) {
@@ -21,7 +35,7 @@ func (m *Metrics) Decided(s *gateway.Signal, d *gateway.Decision) {
 	m.countReason(d)
 	m.countNamespace(s, d)
 	if level := levelOf(d); m.logger.Enabled(context.Background(), level) {
-		m.log(level, s, d)
+		m.log(level, "signal decided", s, d)
 	}
 }
 
@@ -68,7 +82,7 @@ func levelOf(d *gateway.Decision) slog.Level {
 	}
 }
 
-func (m *Metrics) log(level slog.Level, s *gateway.Signal, d *gateway.Decision) {
+func (m *Metrics) log(level slog.Level, message string, s *gateway.Signal, d *gateway.Decision) {
 	attrs := []slog.Attr{
 		slog.String("outcome", string(d.Outcome)),
 		slog.String("reason", string(d.Reason)),
@@ -85,7 +99,7 @@ func (m *Metrics) log(level slog.Level, s *gateway.Signal, d *gateway.Decision) 
 	if d.Detail != "" {
 		attrs = append(attrs, slog.String("detail", clip(d.Detail)))
 	}
-	m.logger.LogAttrs(context.Background(), level, "signal decided", attrs...)
+	m.logger.LogAttrs(context.Background(), level, message, attrs...)
 }
 
 // clip cuts s to maxLogValue, at a character's end.

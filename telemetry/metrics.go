@@ -58,6 +58,7 @@ type Metrics struct {
 	namespaces *namespaces
 	kubernetes kubernetes
 	redis      redis
+	spool      spool
 	inFlight   prometheus.Gauge
 }
 
@@ -81,6 +82,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		namespaces: newNamespaces(f, o.Namespace, o.Now),
 		kubernetes: newKubernetes(f),
 		redis:      newRedis(f),
+		spool:      newSpool(f),
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)

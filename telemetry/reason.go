@@ -25,7 +25,7 @@ var openings = []gateway.Reason{
 // reasons lists the reasons that go with each outcome.
 var reasons = map[gateway.Outcome][]gateway.Reason{
 	gateway.Created: openings,
-	gateway.Spooled: append([]gateway.Reason{gateway.ReasonUnavailable}, openings...),
+	gateway.Spooled: {gateway.ReasonSpooled, gateway.ReasonSpooledBehind},
 	gateway.Duplicate: {
 		gateway.ReasonEpisodeOpen, gateway.ReasonSeenWithinWindow, gateway.ReasonInProgress,
 		gateway.ReasonWithinCooldown, gateway.ReasonDroppedUnresolved, gateway.ReasonCreatedAfterReceipt,
@@ -41,7 +41,10 @@ var reasons = map[gateway.Outcome][]gateway.Reason{
 		gateway.ReasonOwnRequest,
 	},
 	gateway.Rejected: {gateway.ReasonInvalid, gateway.ReasonRefused},
-	gateway.Failed:   {gateway.ReasonUnavailable, gateway.ReasonContended, gateway.ReasonTimeout},
+	gateway.Failed: {
+		gateway.ReasonUnavailable, gateway.ReasonContended, gateway.ReasonTimeout,
+		gateway.ReasonSpoolFull, gateway.ReasonSpoolFailed,
+	},
 }
 
 func newReasons(f *factory) map[verdict]prometheus.Counter {

@@ -243,6 +243,7 @@ func (silent) Wrote(string, string) {}
 
 // Decided implements gateway.Observer.
 func (silent) Decided(*gateway.Signal, *gateway.Decision) {}
+func (silent) Drained(*gateway.Signal, *gateway.Decision) {}
 
 // runPipeline runs a pipeline with its sink, and thereby the informer that the
 // loop has running too, and returns what stops it.
