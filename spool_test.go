@@ -167,9 +167,9 @@ func TestDrainedAsOfReceipt(t *testing.T) {
 	end()
 
 	other := newReplica(t, g.sink.cluster, memledger.New(memledger.Options{}))
-	g.sink.cluster.clock.advance(time.Minute)
+	g.clock.advance(time.Minute)
 	other.wantOutcome(s, gateway.Created, gateway.ReasonNewEpisode)
-	g.sink.cluster.clock.advance(time.Hour)
+	g.clock.advance(time.Hour)
 	d := m.drain(t, g)
 	if d[0].Outcome != gateway.Duplicate || d[0].Reason != gateway.ReasonCreatedAfterReceipt {
 		t.Errorf("drained as %+v, want a duplicate of the request created since", d[0])
@@ -185,7 +185,7 @@ func TestDrainedIntoAStorm(t *testing.T) {
 	end := outage(g)
 	for i := range signals {
 		g.wantOutcome(alert("Alert"+string(rune('A'+i)), "shop", "cart"), gateway.Spooled, gateway.ReasonSpooled)
-		g.sink.cluster.clock.advance(5 * time.Minute)
+		g.clock.advance(5 * time.Minute)
 	}
 	end()
 	count := make(map[gateway.Outcome]int)

@@ -36,9 +36,8 @@ func (c *Config) check() Problems {
 	for i, namespace := range c.Guard.Namespaces {
 		k.label(fmt.Sprintf("guard.namespaces[%d]", i), namespace)
 	}
-	if c.Spool.MaxBytes <= 0 {
-		k.problem("spool.maxBytes", "%d is not more than 0", c.Spool.MaxBytes)
-	}
+	c.checkRedis(k)
+	c.Spool.check(k)
 	k.notNegative("shutdownDelay", c.ShutdownDelay)
 	c.checkLater(k)
 	return k.problems
@@ -58,9 +57,7 @@ func (c *Config) checkServers(k *checker) {
 	if s := c.Cluster; len(s) > maxCluster || s != strings.TrimSpace(s) {
 		k.problem("cluster", "%q is no name; write at most %d letters without space around them", s, maxCluster)
 	}
-	if file := c.Kubernetes.Kubeconfig; file != "" {
-		k.readable("kubernetes.kubeconfig", file)
-	}
+	k.file("kubernetes.kubeconfig", c.Kubernetes.Kubeconfig)
 }
 
 func (c *Config) checkSources(k *checker) {
@@ -239,11 +236,7 @@ func (c *Config) checkMatrix(k *checker) {
 // checkLater refuses what the format has and this version has not, so that
 // nobody relies on it.
 func (c *Config) checkLater(k *checker) {
-	const (
-		redis = "there is no ledger shared by replicas in this version yet; leave redis out and run one replica"
-		tls   = "TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS"
-	)
-	r, d := &c.Redis, Default()
+	const tls = "TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS"
 	for _, key := range []struct {
 		path   string
 		set    bool
@@ -252,13 +245,7 @@ func (c *Config) checkLater(k *checker) {
 		{"webhooks.tls.certFile", c.Webhooks.TLS.CertFile != "", tls},
 		{"webhooks.tls.keyFile", c.Webhooks.TLS.KeyFile != "", tls},
 		{"webhooks.tls.clientCAFile", c.Webhooks.TLS.ClientCAFile != "", tls},
-		{"redis.addresses", len(r.Addresses) > 0, redis},
-		{"redis.masterName", r.MasterName != "", redis},
-		{"redis.username", r.Username != "", redis},
-		{"redis.passwordFile", r.PasswordFile != "", redis},
-		{"redis.keyPrefix", r.KeyPrefix != d.Redis.KeyPrefix, redis},
 		{"policy.path", c.Policy.Path != "", "there are no policies in this version yet; leave it out and change matrix instead"},
-		{"spool.dir", c.Spool.Dir != "", "there is no spool in this version yet; leave it out, and senders are told 503 while the Kubernetes API is away"},
 		{"record.dir", c.Record.Dir != "", "there are no recordings in this version yet; leave it out"},
 	} {
 		if key.set {

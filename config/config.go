@@ -68,12 +68,36 @@ type Kubernetes struct {
 
 // Redis is where replicas share their ledger.
 type Redis struct {
-	Addresses    []string `yaml:"addresses"`
-	MasterName   string   `yaml:"masterName"`
-	Username     string   `yaml:"username"`
-	PasswordFile string   `yaml:"passwordFile"`
-	KeyPrefix    string   `yaml:"keyPrefix"`
-	TLS          struct{} `yaml:"tls"`
+	// Addresses are host:port of one server, of a cluster's, or with MasterName
+	// of Sentinels. Without one the ledger is in memory.
+	Addresses    []string      `yaml:"addresses"`
+	MasterName   string        `yaml:"masterName"`
+	Username     string        `yaml:"username"`
+	PasswordFile string        `yaml:"passwordFile"`
+	Sentinel     RedisSentinel `yaml:"sentinel"`
+	KeyPrefix    string        `yaml:"keyPrefix"`
+	TLS          RedisTLS      `yaml:"tls"`
+}
+
+// RedisSentinel is how the Sentinels are reached, where they ask for
+// credentials of their own.
+type RedisSentinel struct {
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"passwordFile"`
+}
+
+// RedisTLS says how connections to Redis are encrypted.
+type RedisTLS struct {
+	Enabled bool `yaml:"enabled"`
+	// CAFile holds the authorities that are trusted; empty for the system's.
+	CAFile string `yaml:"caFile"`
+	// CertFile and KeyFile are the gateway's own certificate, where the server
+	// asks for one.
+	CertFile string `yaml:"certFile"`
+	KeyFile  string `yaml:"keyFile"`
+	// ServerName is what the server's certificate has to be for; empty for the
+	// host of the address.
+	ServerName string `yaml:"serverName"`
 }
 
 // Format is the name of a payload format.

@@ -61,7 +61,8 @@ func TestEmptyFilesHaveTheDefaults(t *testing.T) {
 }
 
 func TestEveryKeyIsRead(t *testing.T) {
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
 	if err := os.WriteFile(kubeconfig, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,14 @@ admin: {address: "localhost:4"}
 namespace: five
 cluster: six
 kubernetes: {kubeconfig: `+kubeconfig+`}
-redis: {addresses: [], masterName: "", username: "", passwordFile: "", keyPrefix: gateway, tls: {}}
+redis:
+  addresses: ["a:1", "[::1]:2"]
+  masterName: b
+  username: c
+  passwordFile: `+kubeconfig+`
+  sentinel: {username: d, passwordFile: `+kubeconfig+`}
+  keyPrefix: e
+  tls: {enabled: true, caFile: `+kubeconfig+`, certFile: `+kubeconfig+`, keyFile: `+kubeconfig+`, serverName: f}
 sources:
   - name: seven
     format: kubernetes-event
@@ -87,7 +95,7 @@ environment: {namespaceLabels: [example.com/env], configMap: twenty-eight, signa
 matrix: {priority: {Critical: {Staging: P3}}, path: {staging: {P3: aggressive}}}
 policy: {path: ""}
 guard: {namespaces: []}
-spool: {dir: "", maxBytes: 30}
+spool: {dir: `+dir+`, maxBytes: 30}
 record: {dir: ""}
 shutdownDelay: 0
 `)
@@ -97,7 +105,11 @@ shutdownDelay: 0
 		Namespace:  "five",
 		Cluster:    "six",
 		Kubernetes: config.Kubernetes{Kubeconfig: kubeconfig},
-		Redis:      config.Redis{KeyPrefix: "gateway"},
+		Redis: config.Redis{
+			Addresses: []string{"a:1", "[::1]:2"}, MasterName: "b", Username: "c", PasswordFile: kubeconfig,
+			Sentinel: config.RedisSentinel{Username: "d", PasswordFile: kubeconfig}, KeyPrefix: "e",
+			TLS: config.RedisTLS{Enabled: true, CAFile: kubeconfig, CertFile: kubeconfig, KeyFile: kubeconfig, ServerName: "f"},
+		},
 		Sources: []config.Source{{
 			Name: "seven", Format: config.FormatKubernetesEvent,
 			Auth:      []config.Auth{{None: &struct{}{}}, {None: &struct{}{}}},
@@ -128,7 +140,7 @@ shutdownDelay: 0
 			Priority: map[config.Word]map[config.Word]gateway.Priority{"critical": {"staging": gateway.P3}},
 			Path:     map[config.Word]map[gateway.Priority]gateway.Path{"staging": {gateway.P3: gateway.Aggressive}},
 		},
-		Spool: config.Spool{MaxBytes: 30},
+		Spool: config.Spool{Dir: dir, MaxBytes: 30},
 	}
 	if got, want := dump(t, c), dump(t, want); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -144,6 +156,9 @@ func TestAnchorsAreFollowed(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		text string
 		want string // the problems, one on a line
@@ -165,8 +180,8 @@ func TestProblems(t *testing.T) {
 			`line 6: sources[0].auth[1].nome: unknown key; did you mean none?`,
 		},
 		"key of a mapping without keys": {
-			loopback + "redis: {tls: {enabled: true}}\n",
-			`line 2: redis.tls.enabled: unknown key; there are none here in this version`,
+			loopback + "sources: [{name: a, format: alertmanager, auth: [{none: {of: them}}]}]\n",
+			`line 2: sources[0].auth[0].none.of: unknown key; there are none here in this version`,
 		},
 		"duplicate keys": {
 			loopback + "cluster: a\nnamespace: b\ncluster: c\n",
@@ -369,11 +384,35 @@ line 11: matrix.path.not_one: "not_one" is not a name; use at most 63 lower-case
 			loopback + "kubernetes: {kubeconfig: " + dir + "}\n",
 			`line 2: kubernetes.kubeconfig: ` + dir + ` is not a file`,
 		},
+		"redis": {
+			loopback + `
+redis:
+  addresses: [redis, ":6379"]
+  passwordFile: ` + dir + `/missing
+  sentinel: {username: a}
+  keyPrefix: "a{b"
+  tls: {certFile: ` + dir + `/missing}
+spool: {dir: ` + dir + `/file}
+`,
+			`line 4: redis.addresses[0]: "redis" is not an address; write host:port, such as redis:6379
+line 4: redis.addresses[1]: ":6379" is not an address; write host:port, such as redis:6379
+line 5: redis.passwordFile: stat ` + dir + `/missing: no such file or directory
+line 6: redis.sentinel: it has no effect without redis.masterName, the name by which the Sentinels know the master
+line 7: redis.keyPrefix: "a{b" is not a prefix; write 1 to 64 characters without braces and space
+line 8: redis.tls: a certificate needs its key; write both certFile and keyFile, or none of them
+line 8: redis.tls.enabled: the other keys of redis.tls have no effect without enabled: true
+line 8: redis.tls.certFile: stat ` + dir + `/missing: no such file or directory
+line 9: spool.dir: ` + dir + `/file is not a directory`,
+		},
+		"redis without an address": {
+			loopback + "redis: {masterName: a, username: b, tls: {enabled: true}}\n",
+			`line 2: redis.masterName: it has no effect without redis.addresses; write the addresses, or leave redis out and run one replica
+line 2: redis.username: it has no effect without redis.addresses; write the addresses, or leave redis out and run one replica
+line 2: redis.tls.enabled: it has no effect without redis.addresses; write the addresses, or leave redis out and run one replica`,
+		},
 		"what a later version will have": {
 			`webhooks: {address: "127.0.0.1:8080", tls: {certFile: a, keyFile: b, clientCAFile: c}}
-redis: {addresses: ["redis:6379"], masterName: a, username: b, passwordFile: c, keyPrefix: d}
 policy: {path: a.rego}
-spool: {dir: /spool}
 record: {dir: /record}
 sources:
 - name: a
@@ -384,20 +423,14 @@ sources:
 			`line 1: webhooks.tls.certFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
 line 1: webhooks.tls.keyFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
 line 1: webhooks.tls.clientCAFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
-line 2: redis.addresses: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
-line 2: redis.masterName: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
-line 2: redis.username: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
-line 2: redis.passwordFile: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
-line 2: redis.keyPrefix: there is no ledger shared by replicas in this version yet; leave redis out and run one replica
-line 3: policy.path: there are no policies in this version yet; leave it out and change matrix instead
-line 4: spool.dir: there is no spool in this version yet; leave it out, and senders are told 503 while the Kubernetes API is away
-line 5: record.dir: there are no recordings in this version yet; leave it out
-line 9: sources[0].auth[0].bearer: ` + laterAuth + `
-line 9: sources[0].auth[1].basic: ` + laterAuth + `
-line 9: sources[0].auth[2].hmac: ` + laterAuth + `
-line 9: sources[0].auth[3].mtls: ` + laterAuth + `
-line 9: sources[0].auth[4].kubernetes: ` + laterAuth + `
-line 10: sources[0].watch.enabled: watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/a`,
+line 2: policy.path: there are no policies in this version yet; leave it out and change matrix instead
+line 3: record.dir: there are no recordings in this version yet; leave it out
+line 7: sources[0].auth[0].bearer: ` + laterAuth + `
+line 7: sources[0].auth[1].basic: ` + laterAuth + `
+line 7: sources[0].auth[2].hmac: ` + laterAuth + `
+line 7: sources[0].auth[3].mtls: ` + laterAuth + `
+line 7: sources[0].auth[4].kubernetes: ` + laterAuth + `
+line 8: sources[0].watch.enabled: watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/a`,
 		},
 	}
 	for name, test := range tests {

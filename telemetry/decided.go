@@ -22,7 +22,7 @@ func (m *Metrics) Drained(s *gateway.Signal, d *gateway.Decision) {
 		return // it will be tried again
 	}
 	if level := levelOf(d); m.logger.Enabled(context.Background(), level) {
-		m.log(level, "spooled signal decided", s, d)
+		m.logger.LogAttrs(context.Background(), level, "spooled signal decided", attributes(s, d)...)
 	}
 }
 
@@ -35,7 +35,7 @@ func (m *Metrics) Decided(s *gateway.Signal, d *gateway.Decision) {
 	m.countReason(d)
 	m.countNamespace(s, d)
 	if level := levelOf(d); m.logger.Enabled(context.Background(), level) {
-		m.log(level, "signal decided", s, d)
+		m.logger.LogAttrs(context.Background(), level, "signal decided", attributes(s, d)...)
 	}
 }
 
@@ -82,7 +82,7 @@ func levelOf(d *gateway.Decision) slog.Level {
 	}
 }
 
-func (m *Metrics) log(level slog.Level, message string, s *gateway.Signal, d *gateway.Decision) {
+func attributes(s *gateway.Signal, d *gateway.Decision) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("outcome", string(d.Outcome)),
 		slog.String("reason", string(d.Reason)),
@@ -99,7 +99,7 @@ func (m *Metrics) log(level slog.Level, message string, s *gateway.Signal, d *ga
 	if d.Detail != "" {
 		attrs = append(attrs, slog.String("detail", clip(d.Detail)))
 	}
-	m.logger.LogAttrs(context.Background(), level, message, attrs...)
+	return attrs
 }
 
 // clip cuts s to maxLogValue, at a character's end.
