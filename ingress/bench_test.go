@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,5 +129,41 @@ func BenchmarkWebhook(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkOverloaded is what it takes to refuse a batch of a thousand alerts
+// when all or nearly all that may be in flight is in flight.
+func BenchmarkOverloaded(b *testing.B) {
+	for name, free := range map[string]int64{"full": 0, "no room for the batch": 999} {
+		b.Run(name, func(b *testing.B) {
+			held := newBlocking()
+			handler, err := ingress.New(ingress.Options{
+				Sources:   []ingress.Source{{Name: "prometheus", Decode: decodeAlerts, Authenticate: ingress.None{}}},
+				Processor: held, Observer: silent{}, Logger: slog.New(slog.DiscardHandler), Namespace: "kubernaut-system",
+				MaxInFlightSignals: 1000 + free,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			body := webhookBody(b, 1000)
+			send := func() {
+				r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "/webhook/prometheus", bytes.NewReader(body))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				handler.ServeHTTP(nowhere{make(http.Header)}, r)
+			}
+			var first sync.WaitGroup
+			first.Go(send)
+			leave := <-held.entered
+			b.ReportAllocs()
+			for b.Loop() {
+				send()
+			}
+			close(leave)
+			first.Wait()
+		})
 	}
 }

@@ -21,6 +21,16 @@ func (h *Handler) enter(route *route, n int) (release func(), refused *refusal) 
 	return func() { h.signals.Release(need) }, nil
 }
 
+// full reports whether there is no room for a single signal, so that the body
+// need not be read to be refused.
+func (h *Handler) full() bool {
+	if !h.signals.TryAcquire(1) {
+		return true
+	}
+	h.signals.Release(1)
+	return false
+}
+
 func overloaded(what string) *refusal {
 	return &refusal{
 		status: http.StatusServiceUnavailable, detail: "overloaded: too many " + what + " in flight",

@@ -63,6 +63,9 @@ func checkContent(header http.Header) *refusal {
 // webhook reads the body of an admitted request, has its signals processed and
 // says what became of them.
 func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, id string) int {
+	if h.full() {
+		return h.refuse(w, r, id, overloaded("signals"))
+	}
 	body, refused := h.read(w, r)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
