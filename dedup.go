@@ -68,7 +68,7 @@ func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
 	if sighting.Repeats(known) {
 		return duplicate(ReasonEventRepeated)
 	}
-	if newest.Created.After(s.ReceivedAt) {
+	if createdAfter(newest, s) {
 		return duplicate(ReasonCreatedAfterReceipt)
 	}
 	seen := later(newest.Episode.LastSeen, memory.LastSeen)
@@ -94,6 +94,21 @@ func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
 		v.Manual = true
 		return v
 	}
+}
+
+// createdPrecision is that of creation times in the Kubernetes API, which cuts
+// them to whole seconds.
+const createdPrecision = time.Second
+
+// createdAfter reports whether the request was created after the signal was
+// received. Of one from the spool it is enough that it may have been: its
+// request was most likely made by another replica meanwhile.
+func createdAfter(newest *Request, s *Signal) bool {
+	latest := newest.Created
+	if s.Spooled {
+		latest = latest.Add(createdPrecision)
+	}
+	return latest.After(s.ReceivedAt)
 }
 
 // waiting judges against a request that no controller has picked up.

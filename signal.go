@@ -114,6 +114,10 @@ type Signal struct {
 	// ReceivedAt is when the gateway took the signal in.
 	ReceivedAt time.Time
 
+	// Spooled says that the spool kept the signal, so that ReceivedAt may be long
+	// ago.
+	Spooled bool
+
 	// EventID identifies the Kubernetes Event that repeats itself by raising
 	// EventCount. Both are zero for alerts, which are counted by delivery.
 	EventID    string

@@ -68,6 +68,7 @@ func detail(err error) string {
 // that is Rejected says that the API will never take it. Drain is called for
 // one signal of a fingerprint at a time, in their order.
 func (p *Pipeline) Drain(ctx context.Context, s *Signal) Decision {
+	s.Spooled = true
 	d := p.locked(ctx, s, func() Decision {
 		d, err := p.attempt(ctx, p.turn(s, p.Now()))
 		if err != nil {

@@ -167,8 +167,11 @@ func TestDrainedAsOfReceipt(t *testing.T) {
 	end()
 
 	other := newReplica(t, g.sink.cluster, memledger.New(memledger.Options{}))
-	g.clock.advance(time.Minute)
-	other.wantOutcome(s, gateway.Created, gateway.ReasonNewEpisode)
+	// Creation times are whole seconds: it may seem to be older than the signal.
+	g.clock.advance(time.Millisecond)
+	created := other.wantOutcome(s, gateway.Created, gateway.ReasonNewEpisode)
+	other.wantOutcome(resolvedAt(s, now), gateway.Resolved, gateway.ReasonEpisodeEnded)
+	g.sink.update(t, created.Request, func(r *gateway.Request) { r.Phase = "Cancelled" })
 	g.clock.advance(time.Hour)
 	d := m.drain(t, g)
 	if d[0].Outcome != gateway.Duplicate || d[0].Reason != gateway.ReasonCreatedAfterReceipt {
