@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -48,6 +47,9 @@ type Entry struct {
 	Since time.Time
 	// Window is how far back entries count, exclusive.
 	Window time.Duration
+	// Limit is how many IDs its Standing has to name, of thousands that there
+	// are in a storm; 0 for all.
+	Limit int
 }
 
 // Standing is where an entry stands in its window.
@@ -56,7 +58,8 @@ type Standing struct {
 	// order of arrival: signals that are decided at the same time arrive in any
 	// order, and each of them must count.
 	Rank int
-	// Before are the IDs of the earlier entries of the window, oldest first.
+	// Before are the IDs of the earlier entries of the window, oldest first:
+	// all of them, or at least as many as the entry's Limit.
 	Before []string
 }
 
@@ -87,11 +90,9 @@ type Ledger interface {
 // waits for its answer.
 const ledgerPatience = 250 * time.Millisecond
 
-// errNoPatience means that the ledger was not asked any more.
-var errNoPatience = errors.New("the ledger was too slow before")
-
 // patience is a Ledger for one signal, which goes on without it when it is
-// slow.
+// slow. A ledger that answers without waiting is never too slow: on a busy
+// machine it is this process that takes its time.
 type patience struct {
 	Ledger
 	now  func() time.Time
@@ -100,9 +101,6 @@ type patience struct {
 
 // within calls the ledger with the patience that is left.
 func (w *patience) within(ctx context.Context, call func(context.Context) error) error {
-	if w.left <= 0 {
-		return errNoPatience
-	}
 	ctx, cancel := context.WithTimeout(ctx, w.left)
 	defer cancel()
 	begin := w.now()

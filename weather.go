@@ -25,7 +25,7 @@ func (p *Pipeline) weather(ctx context.Context, t *turn, own *Order) (Decision, 
 		}
 		if limit := p.Storms.Threshold(g.Kind); limit.Count > 0 {
 			id := g.EntryID(own.Fingerprint, own.Sequence)
-			entries = append(entries, Entry{Group: g, ID: id, At: t.at, Since: closed, Window: limit.Window})
+			entries = append(entries, Entry{Group: g, ID: id, At: t.at, Since: closed, Window: limit.Window, Limit: limit.Count})
 		}
 	}
 	for i, e := range entries {
@@ -98,6 +98,12 @@ func (p *Pipeline) stormRequest(ctx context.Context, o *Order) (request *Request
 	}
 	if err := p.Sink.Settle(ctx, o.Fingerprint); err != nil {
 		return nil, false, err
+	}
+	// Settling may have shown one that is open: that of a create which was
+	// carried out although its answer was lost.
+	open, _ = p.Sink.Storms(o.Storm.Group)
+	if request := joinable(open, o); request != nil {
+		return request, false, nil
 	}
 	newest, highest := p.Sink.Newest(o.Fingerprint)
 	o.Sequence = highest + 1

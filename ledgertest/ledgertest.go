@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(tb testing.TB) gateway.Ledger) {
 		{"enter ranks by arrival", enterRanks},
 		{"enter ranks what is of one time by arrival", enterSameTime},
 		{"enter ranks what comes out of order", enterOutOfOrder},
+		{"enter names as many as asked for", enterLimit},
 		{"enter again keeps its place", enterAgain},
 		{"enter again after the window is a new place", enterAgainLater},
 		{"enter again after since is a new place", enterAgainSince},

@@ -55,6 +55,20 @@ func enterOutOfOrder(t *testing.T, b *bench) {
 	}
 }
 
+// enterLimit asks for fewer names than there are; the rank stays that of all.
+func enterLimit(t *testing.T, b *bench) {
+	g := newGroup()
+	for i, id := range []string{"a", "b", "c", "d"} {
+		e := b.entry(g, id, time.Duration(i)*time.Second)
+		e.Limit = 2
+		want := []string{"a", "b", "c"}[:min(i, e.Limit)]
+		got := b.enter(e)
+		if got.Rank != i+1 || len(got.Before) < len(want) || !slices.Equal(got.Before[:len(want)], want) {
+			t.Errorf("Enter(%s) with limit %d = %+v, want rank %d behind %v", id, e.Limit, got, i+1, want)
+		}
+	}
+}
+
 func enterAgain(_ *testing.T, b *bench) {
 	g := newGroup()
 	b.wantStanding(b.entry(g, "a", 0))

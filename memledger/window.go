@@ -23,9 +23,12 @@ type windows struct {
 	swept time.Time
 }
 
-// window holds the entries of one group, sorted by time and then arrival.
+// window holds the entries of one group. In a storm thousands are put in and
+// taken out within a second, so that none of it may go through all of them.
 type window struct {
-	entries  []place
+	// entries are sorted by time and then arrival, ids finds them.
+	entries  []*place
+	ids      map[string]*place
 	arrivals uint64
 	newest   time.Time
 	length   time.Duration
@@ -45,11 +48,11 @@ type place struct {
 // counts reports whether p counts for entries since a time. What is received
 // in one batch is of one time; of it only that counts which came in after the
 // storm before was known to be over.
-func (p place) counts(since time.Time) bool {
+func (p *place) counts(since time.Time) bool {
 	return p.at.After(since) || p.at.Equal(since) && !p.since.Before(since)
 }
 
-func compare(a, b place) int {
+func compare(a, b *place) int {
 	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.arrival, b.arrival))
 }
 
@@ -76,7 +79,7 @@ func (s *shard) window(e gateway.Entry) *window {
 	s.tell(e.At)
 	w := s.windows.groups[e.Group]
 	if w == nil {
-		w = &window{}
+		w = &window{ids: make(map[string]*place)}
 		if s.windows.groups == nil {
 			s.windows.groups = make(map[gateway.Group]*window)
 		}
@@ -115,24 +118,24 @@ func (w *windows) age(now time.Time) {
 }
 
 // enter gives e its place, the one that it has where that still counts.
-func (w *window) enter(e gateway.Entry) place {
+func (w *window) enter(e gateway.Entry) *place {
 	w.length = max(w.length, e.Window)
 	if e.At.After(w.newest) {
 		w.newest = e.At
 	}
 	w.prune()
-	if i := w.find(e.ID); i >= 0 {
-		p := w.entries[i]
+	if p := w.ids[e.ID]; p != nil {
 		if p.at.After(e.At.Add(-e.Window)) && p.counts(e.Since) {
 			return p
 		}
-		w.entries = slices.Delete(w.entries, i, i+1)
+		w.remove(e.ID)
 	}
 	w.arrivals++
-	p := place{id: e.ID, at: e.At, arrival: w.arrivals, since: e.Since}
+	p := &place{id: e.ID, at: e.At, arrival: w.arrivals, since: e.Since}
 	if len(w.entries) < maxEntries {
 		i, _ := slices.BinarySearchFunc(w.entries, p, compare)
 		w.entries = slices.Insert(w.entries, i, p)
+		w.ids[e.ID] = p
 	}
 	return p
 }
@@ -142,52 +145,99 @@ func (w *window) enter(e gateway.Entry) place {
 // with p. Signals that are decided at the same time come in a little out of
 // order, though; p then still counts behind those that were quicker, else each
 // of them might be the first and no storm ever open.
-func (w *window) standing(p place, e gateway.Entry) gateway.Standing {
-	near := make([]place, 0, len(w.entries))
-	upTo := 0
-	for _, q := range w.entries {
-		if q.arrival >= p.arrival || !q.counts(e.Since) || q.at.Sub(p.at).Abs() >= e.Window {
+func (w *window) standing(p *place, e gateway.Entry) gateway.Standing {
+	near := func(q *place) bool { return q.arrival < p.arrival && q.counts(e.Since) }
+	low, upTo, end := w.after(p.at.Add(-e.Window)), w.after(p.at), w.before(p.at.Add(e.Window))
+	from := low
+	size := w.count(low, upTo, p, e.Since)
+	fullest := size
+	for high := upTo; high < end; high++ {
+		if !near(w.entries[high]) {
 			continue
 		}
-		near = append(near, q)
-		if !q.at.After(p.at) {
-			upTo = len(near)
+		size++
+		for ; w.entries[high].at.Sub(w.entries[low].at) >= e.Window; low++ {
+			if near(w.entries[low]) {
+				size--
+			}
+		}
+		if size > fullest {
+			from, fullest = low, size
 		}
 	}
-	fullest, low := near[:upTo], 0
-	for high := upTo; high < len(near); high++ {
-		for near[high].at.Sub(near[low].at) >= e.Window {
-			low++
-		}
-		if high+1-low > len(fullest) {
-			fullest = near[low : high+1]
-		}
+	standing := gateway.Standing{Rank: fullest + 1}
+	wanted := fullest
+	if e.Limit > 0 {
+		wanted = min(wanted, e.Limit)
 	}
-	standing := gateway.Standing{Rank: len(fullest) + 1}
-	for _, q := range fullest {
-		standing.Before = append(standing.Before, q.id)
+	if wanted > 0 {
+		standing.Before = make([]string, 0, wanted)
+	}
+	for i := from; len(standing.Before) < wanted; i++ {
+		if near(w.entries[i]) {
+			standing.Before = append(standing.Before, w.entries[i].id)
+		}
 	}
 	return standing
 }
 
-func (w *window) find(id string) int {
-	return slices.IndexFunc(w.entries, func(p place) bool { return p.id == id })
-}
-
-func (w *window) remove(id string) {
-	if i := w.find(id); i >= 0 {
-		w.entries = slices.Delete(w.entries, i, i+1)
+// count returns how many of the entries from low up to upTo, which are not
+// after p, count for p since a time. Where p came last, as it mostly does, only
+// those of the very time since have to be looked at.
+func (w *window) count(low, upTo int, p *place, since time.Time) int {
+	all := upTo
+	if p.arrival == w.arrivals {
+		all = min(max(low, w.after(since)), upTo)
 	}
+	n := upTo - all
+	if n > 0 && w.ids[p.id] == p {
+		n-- // p itself
+	}
+	for _, q := range w.entries[low:all] {
+		if q.arrival < p.arrival && q.counts(since) {
+			n++
+		}
+	}
+	return n
 }
 
-// prune forgets entries that no window reaches any more.
-func (w *window) prune() {
-	horizon := w.newest.Add(-retention * w.length)
-	old, _ := slices.BinarySearchFunc(w.entries, horizon, func(p place, at time.Time) int {
+// after returns the index of the first entry that is after a time.
+func (w *window) after(at time.Time) int {
+	i, _ := slices.BinarySearchFunc(w.entries, at, func(p *place, at time.Time) int {
 		if p.at.After(at) {
 			return 1
 		}
 		return -1
 	})
+	return i
+}
+
+// before returns the index of the first entry that is not before a time.
+func (w *window) before(at time.Time) int {
+	i, _ := slices.BinarySearchFunc(w.entries, at, func(p *place, at time.Time) int {
+		if p.at.Before(at) {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+func (w *window) remove(id string) {
+	p := w.ids[id]
+	if p == nil {
+		return
+	}
+	delete(w.ids, id)
+	i, _ := slices.BinarySearchFunc(w.entries, p, compare)
+	w.entries = slices.Delete(w.entries, i, i+1)
+}
+
+// prune forgets entries that no window reaches any more.
+func (w *window) prune() {
+	old := w.after(w.newest.Add(-retention * w.length))
+	for _, p := range w.entries[:old] {
+		delete(w.ids, p.id)
+	}
 	w.entries = slices.Delete(w.entries, 0, old)
 }
