@@ -316,6 +316,11 @@ func (p *Pipeline) resolve(ctx context.Context, t *turn) (Decision, error) {
 // fire gives a firing signal its request, storm or verdict.
 func (p *Pipeline) fire(ctx context.Context, t *turn) (Decision, error) {
 	newest, highest := p.Sink.Newest(t.Fingerprint)
+	if newest != nil && newest.openedBy(t.Signal) {
+		d := Decision{Outcome: Created, Reason: ReasonNewEpisode, Occurrences: newest.Episode.Occurrences, Opened: true}
+		d.of(newest)
+		return d, nil
+	}
 	memory, err := t.ledger.Recall(ctx, t.Fingerprint, t.Alert)
 	if err != nil {
 		memory = Memory{}

@@ -38,5 +38,12 @@ type Request struct {
 // Name returns the object's name.
 func (r *Request) Name() string { return RequestName(r.Fingerprint, r.Sequence) }
 
+// openedBy reports whether r was opened by this very delivery of s: its create
+// succeeded without anybody being told, and s went to the spool.
+func (r *Request) openedBy(s *Signal) bool {
+	_, known := r.Episode.Alert(s.Alert)
+	return known && s.Spooled && r.Fingerprint == s.Fingerprint && r.Episode.FirstSeen.Equal(s.ReceivedAt)
+}
+
 // Unfinished reports whether r still stands for its trouble in the cluster.
 func (r *Request) Unfinished() bool { return !r.Deleting && !r.Phase.Terminal() }

@@ -92,6 +92,7 @@ func TestSpooled(t *testing.T) {
 	g.wantOutcome(s, gateway.Spooled, gateway.ReasonSpooled)
 	end()
 	// What comes later queues, though the API is back: firing, resolved, all.
+	g.clock.advance(time.Second)
 	g.wantOutcome(s, gateway.Spooled, gateway.ReasonSpooledBehind)
 	g.wantOutcome(resolvedAt(s, now), gateway.Spooled, gateway.ReasonSpooledBehind)
 	g.wantOutcome(alert("KubePodCrashLooping", "shop", "other"), gateway.Created, gateway.ReasonNewEpisode)
@@ -176,6 +177,25 @@ func TestDrainedAsOfReceipt(t *testing.T) {
 	d := m.drain(t, g)
 	if d[0].Outcome != gateway.Duplicate || d[0].Reason != gateway.ReasonCreatedAfterReceipt {
 		t.Errorf("drained as %+v, want a duplicate of the request created since", d[0])
+	}
+}
+
+// TestDrainedTwice: a crash came between the drain of a signal and its removal.
+func TestDrainedTwice(t *testing.T) {
+	t.Parallel()
+	g, m := newSpooled(t)
+	end := outage(g)
+	g.wantOutcome(alert("KubePodCrashLooping", "shop", "cart"), gateway.Spooled, gateway.ReasonSpooled)
+	end()
+	again := m.kept[0]
+	g.clock.advance(time.Minute)
+	first := m.drain(t, g)[0]
+	second := g.Drain(t.Context(), &again)
+	if second.Outcome != gateway.Created || second.Request != first.Request || second.Occurrences != 1 {
+		t.Errorf("drained again as %+v, want as before: %+v", second, first)
+	}
+	if own, _ := g.sink.orders(); len(own) != 1 {
+		t.Errorf("%d requests, want 1", len(own))
 	}
 }
 

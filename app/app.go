@@ -5,10 +5,8 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -26,6 +24,8 @@ import (
 	"kubernaut.io/gateway/ingress"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/memledger"
+	"kubernaut.io/gateway/redisledger"
+	"kubernaut.io/gateway/spool"
 	"kubernaut.io/gateway/telemetry"
 )
 
@@ -56,11 +56,14 @@ type App struct {
 	options    Options
 	sink       *kube.Sink
 	namespaces *kube.Namespaces
-	ledger     *memledger.Ledger
-	pipeline   *gateway.Pipeline
-	handler    *ingress.Handler
-	webhooks   *server
-	admin      *server
+	memory     *memledger.Ledger
+	// redis and spool are nil where there is none.
+	redis    *redisledger.Ledger
+	spool    *spool.Spool
+	pipeline *gateway.Pipeline
+	handler  *ingress.Handler
+	webhooks *server
+	admin    *server
 
 	// usable is closed once the cluster serves what the gateway needs, ready
 	// once the caches are complete too.
@@ -84,15 +87,16 @@ func New(o Options) (*App, error) {
 	registry := prometheus.NewRegistry()
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
+		RedisConnections: a.redisConnections,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if err := a.room(metrics); err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.door(metrics, registry); err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.closeStores())
 	}
 	return a, nil
 }
@@ -106,6 +110,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 		REST: o.REST, Namespace: c.Namespace, Cluster: c.Cluster,
 		LateFiring: c.Dedup.LateFiring, Window: c.Dedup.Window, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
 		MaxMembers: storms.MaxMembers, RecentWindow: max(storms.Rate.Window, storms.Pattern.Window),
+		Entered:  func(entries []gateway.Entry) { a.memory.Restore(entries) },
 		Observer: metrics, Logger: o.Logger,
 	})
 	if err != nil {
@@ -118,12 +123,23 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	if err != nil {
 		return err
 	}
-	a.ledger = memledger.New(memledger.Options{LateFiring: c.Dedup.LateFiring})
-	a.pipeline, err = gateway.NewPipeline(gateway.Options{
+	ledger, err := a.ledgers(metrics)
+	if err != nil {
+		return err
+	}
+	if err := a.openSpool(metrics); err != nil {
+		return err
+	}
+	options := gateway.Options{
 		Identity: c.Identity(), Suppression: c.Suppression(), Dedup: c.DedupRules(), Storms: storms,
 		Environment: c.EnvironmentRules(), Matrix: c.Tables(), Guard: c.GuardRules(),
-		Ledger: a.ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: metrics,
-	})
+		Ledger: ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: metrics, Now: a.sink.Now,
+		Patience: c.Webhooks.RequestTimeout / 2,
+	}
+	if a.spool != nil {
+		options.Spool = a.spool
+	}
+	a.pipeline, err = gateway.NewPipeline(options)
 	return err
 }
 
@@ -206,14 +222,23 @@ func (a *App) Run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	running, inner := errgroup.WithContext(inner)
-	for _, run := range []func(context.Context) error{a.sink.Run, a.namespaces.Run, a.sweep} {
-		running.Go(func() error {
-			select {
-			case <-a.usable:
-			case <-inner.Done():
-			}
-			return run(inner)
-		})
+	after := func(what <-chan struct{}, runs ...func(context.Context) error) {
+		for _, run := range runs {
+			running.Go(func() error {
+				select {
+				case <-what:
+				case <-inner.Done():
+				}
+				return run(inner)
+			})
+		}
+	}
+	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
+	if a.redis != nil {
+		after(a.usable, a.redis.Run)
+	}
+	if a.spool != nil {
+		after(a.ready, a.spool.Run)
 	}
 
 	serving, outer := errgroup.WithContext(ctx)
@@ -230,7 +255,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	return errors.Join(err, a.sink.Stop(flush))
+	return errors.Join(err, a.sink.Stop(flush), a.closeStores())
 }
 
 // open waits until the cluster is usable and all caches are complete, and then
@@ -257,7 +282,7 @@ func (a *App) open(ctx context.Context) error {
 	if !a.synced(ctx) {
 		return nil
 	}
-	a.ledger.Restore(a.sink.Recent())
+	a.memory.Restore(a.sink.Recent())
 	// To have read all requests leaves many times what is kept of them.
 	debug.FreeOSMemory()
 	a.wait("")
@@ -297,10 +322,11 @@ func (a *App) wait(what string) bool {
 }
 
 // close stops serving: readiness goes first, so that whoever balances load
-// looks elsewhere, then what still comes is refused while what is in flight
-// finishes, then the listeners go.
+// looks elsewhere, and senders are told to take other connections; then what
+// still comes is refused while what is in flight finishes, then the listeners go.
 func (a *App) close() error {
 	a.stopping.Store(true)
+	a.handler.Leave()
 	a.options.Logger.Info("stopping", "component", "app", "delay", a.options.Config.ShutdownDelay.String())
 	<-time.After(a.options.Config.ShutdownDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), a.options.Config.Webhooks.RequestTimeout)
@@ -311,7 +337,7 @@ func (a *App) close() error {
 func (a *App) readiness() ingress.Readiness {
 	a.waitingMu.Lock()
 	defer a.waitingMu.Unlock()
-	var r ingress.Readiness
+	r := ingress.Readiness{Degraded: a.degraded()}
 	if a.waiting != "" {
 		r.Waiting = append(r.Waiting, a.waiting)
 	}
@@ -327,8 +353,9 @@ func (a *App) sweep(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		select {
-		case now := <-tick.C:
-			a.ledger.Sweep(now)
+		case <-tick.C:
+			now := a.sink.Now()
+			a.memory.Sweep(now)
 			a.sweepStorms(ctx, now)
 		case <-ctx.Done():
 			return nil
@@ -344,32 +371,4 @@ func (a *App) sweepStorms(ctx context.Context, now time.Time) {
 				"component", "app", "group", g.String(), "error", err)
 		}
 	}
-}
-
-// server is an http.Server on its listener.
-type server struct {
-	*http.Server
-	listener net.Listener
-}
-
-func listen(key, address string, handler http.Handler, requestTimeout time.Duration, logger *slog.Logger) (*server, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	return &server{Server: ingress.NewServer(address, handler, requestTimeout, logger), listener: l}, nil
-}
-
-func (s *server) serve() error {
-	if err := s.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", s.Addr, err)
-	}
-	return nil
-}
-
-func (s *server) shutdown(ctx context.Context) error {
-	if err := s.Shutdown(ctx); err != nil {
-		return fmt.Errorf("shut down %s: requests were still in flight: %w", s.Addr, err)
-	}
-	return nil
 }

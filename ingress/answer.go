@@ -146,7 +146,8 @@ func (h *Handler) appendSignal(b []byte, index int, d *gateway.Decision) []byte 
 }
 
 func appendReason(b []byte, d *gateway.Decision) []byte {
-	if d.Detail == "" {
+	// What kept a spooled signal from its place is not the sender's to mend.
+	if d.Detail == "" || d.Outcome == gateway.Spooled {
 		return appendMember(b, `,"reason":`, string(d.Reason))
 	}
 	return appendMember(b, `,"reason":`, string(d.Reason)+": "+clip(d.Detail))

@@ -125,7 +125,7 @@ type Handler struct {
 	bytes   *semaphore.Weighted
 	// requestPrefix is all of an answer's remediationRequest before its name.
 	requestPrefix string
-	held          atomic.Bool
+	held, leaving atomic.Bool
 	// working counts requests that are being worked on; all of it is taken
 	// when the handler is drained.
 	working *semaphore.Weighted
@@ -161,6 +161,11 @@ func (h *Handler) Hold() { h.held.Store(true) }
 // Open ends what Hold began.
 func (h *Handler) Open() { h.held.Store(false) }
 
+// Leave makes the handler serve on, and tell senders with each answer to take
+// another connection: a balancer of connections that looks elsewhere from now on
+// leaves those that are open where they are.
+func (h *Handler) Leave() { h.leaving.Store(true) }
+
 // Drain makes the handler refuse whatever comes from now on with 503, for
 // shutting down. It returns when the requests that are being worked on have
 // their answers, or an error when ctx ends first; what comes is refused only
@@ -177,6 +182,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	id := requestID(r.Header)
 	w.Header()["X-Request-Id"] = []string{id}
+	if h.leaving.Load() {
+		w.Header()["Connection"] = []string{"close"}
+	}
 	route := h.routes[r.URL.Path]
 	source := ""
 	if route != nil {

@@ -454,6 +454,18 @@ func TestPanicIsOurFault(t *testing.T) {
 	}
 }
 
+func TestLeaveServesOnAndSendsElsewhere(t *testing.T) {
+	f := mustNew(t, nil)
+	for _, want := range []string{"", "close"} {
+		response := f.do(post(names("created"))).Result()
+		mustAnswer(t, response)
+		if response.StatusCode != http.StatusCreated || response.Header.Get("Connection") != want {
+			t.Errorf("answer %d, Connection %q; want %q", response.StatusCode, response.Header.Get("Connection"), want)
+		}
+		f.Leave()
+	}
+}
+
 func TestDrain(t *testing.T) {
 	f := mustNew(t, nil)
 	if err := f.Drain(t.Context()); err != nil {

@@ -20,6 +20,9 @@ type index struct {
 	// due is called with the key of a request that is to be written, under the
 	// lock.
 	due func(key)
+	// soon is called with the key of a request that yields to another, or has
+	// members that are struck, to have that settled after a pause.
+	soon func(key)
 
 	mu     sync.RWMutex
 	lines  map[gateway.Fingerprint]*line
@@ -27,9 +30,13 @@ type index struct {
 	// gone are requests that were deleted lately, and as of which version, so
 	// that an answer which comes late does not bring one back.
 	gone map[key]uint64
-	// recent are the newest requests as storms count them, until they are taken.
-	recent []gateway.Entry
-	since  time.Time
+	// recent are the requests created after since that nobody was told of yet,
+	// as storms count them. Once taken they are told to entered, which is called
+	// without the lock.
+	recent  []gateway.Entry
+	since   func() time.Time
+	taken   bool
+	entered func([]gateway.Entry)
 }
 
 // line is all that is known of one fingerprint.
@@ -39,13 +46,14 @@ type line struct {
 	// taken is the highest number that an object which is no request of this
 	// fingerprint occupies.
 	taken int64
-	// member is its newest membership in a storm.
+	// member is its newest membership in a storm, and leads to those before it.
 	member *member
 }
 
-func newIndex(cluster string, lateFiring time.Duration, since time.Time) *index {
+func newIndex(cluster string, lateFiring time.Duration) *index {
 	return &index{
-		cluster: cluster, lateFiring: lateFiring, since: since, due: func(key) {},
+		cluster: cluster, lateFiring: lateFiring, due: func(key) {}, soon: func(key) {},
+		since: func() time.Time { return time.Time{} }, entered: func([]gateway.Entry) {},
 		lines:  make(map[gateway.Fingerprint]*line),
 		storms: make(map[gateway.Group][]*record),
 		gone:   make(map[key]uint64),
@@ -65,19 +73,21 @@ func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
 		return nil, 0
 	}
 	highest := l.taken
-	var own *record
 	if n := len(l.records); n > 0 {
-		own = l.records[n-1]
-		highest = max(highest, own.sequence)
+		highest = max(highest, l.records[n-1].sequence)
 	}
-	switch m := l.member; {
-	case m != nil && (own == nil || m.joined.After(unpack(own.created)) && !x.struck(m)):
-		return m.request(), highest
-	case own == nil:
+	own, m := x.standing(l), l.member
+	for m != nil && (own == nil || m.joined.After(unpack(own.created))) {
+		s := x.successor(m)
+		if s.isZero() {
+			return m.request(), highest
+		}
+		m = s.elder
+	}
+	if own == nil {
 		return nil, highest
-	default:
-		return own.request(), highest
 	}
+	return own.request(), highest
 }
 
 // record returns the record of a request, nil where it has gone.
@@ -115,8 +125,20 @@ func (x *index) take(f gateway.Fingerprint, sequence int64) {
 // index has is left alone.
 func (x *index) see(o *observation) *gateway.Request {
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	defer x.unlock()
 	return x.seeLocked(o)
+}
+
+// unlock releases the lock and tells of requests that came to be known under it.
+func (x *index) unlock() {
+	var entries []gateway.Entry
+	if x.taken && len(x.recent) > 0 {
+		entries, x.recent = x.recent, nil
+	}
+	x.mu.Unlock()
+	if entries != nil {
+		x.entered(entries)
+	}
 }
 
 func (x *index) seeLocked(o *observation) *gateway.Request {
@@ -158,7 +180,7 @@ func (x *index) add(o *observation) *record {
 	case o.storm != nil:
 		r.storm = &storm{group: o.storm.group, record: r, members: make(map[gateway.Fingerprint]*member)}
 		x.storms[o.storm.group] = append(x.storms[o.storm.group], r)
-	case o.request.Attempt == 1 && o.request.Created.After(x.since):
+	case o.request.Attempt == 1 && o.request.Created.After(x.since()):
 		for _, g := range o.groups {
 			x.recent = append(x.recent, gateway.Entry{Group: g, ID: g.EntryID(o.request.Fingerprint, o.request.Sequence), At: o.received})
 		}
@@ -193,12 +215,14 @@ func (x *index) vanish(k key) {
 
 func (x *index) forgetLocked(r *record) {
 	f := r.fingerprint
+	if r.work != nil {
+		x.bequeath(r, r.work.pending)
+		r.work.pending = changes{}
+		r.work.drop()
+	}
 	l := x.lines[f]
 	l.records = slices.DeleteFunc(l.records, func(o *record) bool { return o == r })
 	x.prune(f)
-	if r.work != nil {
-		r.work.drop()
-	}
 	if r.storm == nil {
 		return
 	}
@@ -208,8 +232,8 @@ func (x *index) forgetLocked(r *record) {
 		delete(x.storms, g)
 	}
 	for f, m := range r.storm.members {
-		if l := x.lines[f]; l != nil && l.member == m {
-			l.member = nil
+		if l := x.lines[f]; l != nil {
+			l.leave(m)
 			x.prune(f)
 		}
 	}
@@ -226,7 +250,7 @@ func (x *index) prune(f gateway.Fingerprint) {
 // was written since.
 func (x *index) replace(list []*observation, version uint64) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	defer x.unlock()
 	listed := make(map[*record]bool, len(list))
 	for _, o := range list {
 		if !o.ours {
@@ -263,21 +287,18 @@ func (x *index) takeRecent() []gateway.Entry {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	recent := x.recent
-	x.recent, x.since = nil, farFuture
+	x.recent, x.taken = nil, true
 	return recent
 }
 
-// farFuture is later than any request's creation.
-var farFuture = time.Unix(1<<40, 0)
-
-// group returns the storm requests of g that are not closed, and when one was
-// last closed.
+// group returns the storm requests of g that are not closed and don't yield to
+// another, and when one was last closed.
 func (x *index) group(g gateway.Group) (open []*gateway.Request, closed time.Time) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, r := range x.storms[g] {
 		switch at := r.storm.closed; {
-		case r.deleting:
+		case r.deleting, at.IsZero() && x.winner(r) != nil:
 		case at.IsZero():
 			open = append(open, r.request())
 		case at.After(closed):

@@ -25,7 +25,7 @@ func request(f gateway.Fingerprint, sequence int64, version uint64) *observation
 }
 
 func TestIndexForgetsWhatAListNoLongerHas(t *testing.T) {
-	x := newIndex("", lateFiring, time.Time{})
+	x := newIndex("", lateFiring)
 	kept, gone, young := gateway.Fingerprint{1}, gateway.Fingerprint{2}, gateway.Fingerprint{3}
 	x.see(request(kept, 1, 10))
 	x.see(request(gone, 1, 11))
@@ -39,7 +39,7 @@ func TestIndexForgetsWhatAListNoLongerHas(t *testing.T) {
 }
 
 func TestIndexIgnoresWhatIsOlder(t *testing.T) {
-	x := newIndex("", lateFiring, time.Time{})
+	x := newIndex("", lateFiring)
 	f := gateway.Fingerprint{1}
 	newer := request(f, 1, 20)
 	newer.request.Phase = "processing"
@@ -55,7 +55,7 @@ func TestIndexIgnoresWhatIsOlder(t *testing.T) {
 }
 
 func TestLateAnswerDoesNotBringARequestBack(t *testing.T) {
-	x := newIndex("", lateFiring, time.Time{})
+	x := newIndex("", lateFiring)
 	f := gateway.Fingerprint{1}
 	x.forget(key{f, 1}, 20) // the watch was quicker than the answer to the create
 	x.see(request(f, 1, 15))
@@ -69,7 +69,7 @@ func TestLateAnswerDoesNotBringARequestBack(t *testing.T) {
 }
 
 func TestIndexKeepsWhatIsPending(t *testing.T) {
-	x := newIndex("", lateFiring, time.Time{})
+	x := newIndex("", lateFiring)
 	f := gateway.Fingerprint{1}
 	x.see(request(f, 1, 10))
 	x.mu.Lock()
@@ -87,7 +87,7 @@ func TestIndexKeepsWhatIsPending(t *testing.T) {
 }
 
 func TestNewestIsTheHighestNumber(t *testing.T) {
-	x := newIndex("", lateFiring, time.Time{})
+	x := newIndex("", lateFiring)
 	f := gateway.Fingerprint{1}
 	x.see(request(f, 2, 20))
 	x.see(request(f, 1, 10))
@@ -102,7 +102,7 @@ func TestNewestIsTheHighestNumber(t *testing.T) {
 }
 
 func TestStatusHasRoomForTheLargestStorm(t *testing.T) {
-	x := newIndex("", lateFiring, time.Time{})
+	x := newIndex("", lateFiring)
 	g := gateway.Group{Kind: gateway.StormRate, Name: "demo"}
 	o := request(g.Fingerprint(gateway.P0), 1, 10)
 	o.storm = &storm{group: g, members: map[gateway.Fingerprint]*member{}}

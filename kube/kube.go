@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 
 	"kubernaut.io/gateway"
@@ -46,12 +49,16 @@ const (
 type Observer interface {
 	// Created is told of each create: how long it took and how it ended.
 	Created(took time.Duration, err error)
-	// Wrote is told of each call that writes: create or apply, and the API
-	// server's status code, or none.
+	// Wrote is told of each call that writes: create, apply or delete, and the
+	// API server's status code, or none.
 	Wrote(verb, code string)
+	// Disputed is told how a dispute between two requests or memberships was
+	// settled by this replica, one of Rulings.
+	Disputed(ruling string)
 }
 
-// Options is what a Sink is made of. All fields are required but Now.
+// Options is what a Sink is made of. All fields are required but Entered,
+// Silence and Now.
 type Options struct {
 	REST *rest.Config
 	// Namespace is where the requests live.
@@ -72,9 +79,19 @@ type Options struct {
 	// RecentWindow is how far back Recent looks.
 	RecentWindow time.Duration
 
+	// Entered is told of the first requests of episodes that the watch shows
+	// after Recent was called, those of other replicas too, as storms count them.
+	// It is called from many goroutines at once, and must be quick: the watch
+	// waits for it. Nil for nobody.
+	Entered func([]gateway.Entry)
+	// Silence is after which silence of the watch what the index shows is
+	// evidence no more; two minutes where it is 0.
+	Silence time.Duration
+
 	Observer Observer
 	Logger   *slog.Logger
-	// Now is the clock; time.Now where it is nil.
+	// Now is the local clock, by which the API server's is carried on between
+	// its answers; time.Now where it is nil.
 	Now func() time.Time
 }
 
@@ -94,6 +111,9 @@ func (o *Options) validate() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Silence <= 0 {
+		o.Silence = defaultSilence
+	}
 	return nil
 }
 
@@ -111,11 +131,11 @@ type api struct {
 	namespace string
 	observer  Observer
 	params    runtime.ParameterCodec
-	// slots bounds the writes under way.
+	// slots bounds the writes and live reads under way.
 	slots chan struct{}
 }
 
-func newAPI(o Options) (*api, error) {
+func newAPI(o Options, c *clock) (*api, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("kube: scheme: %w", err)
@@ -125,6 +145,8 @@ func newAPI(o Options) (*api, error) {
 	config.GroupVersion = &v1alpha1.GroupVersion
 	config.NegotiatedSerializer = codec{serializer.NewCodecFactory(scheme).WithoutConversion()}
 	config.ContentType = runtime.ContentTypeJSON
+	config.Wrap(c.wrap)
+	config.Wrap(heed)
 	client, err := rest.RESTClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("kube: client: %w", err)
@@ -135,8 +157,12 @@ func newAPI(o Options) (*api, error) {
 	}, nil
 }
 
-// slot waits for leave to write and returns what gives it back.
+// slot waits for leave to call the API and returns what gives it back. A context
+// that has ended gets none, so that nothing is sent under it.
 func (a *api) slot(ctx context.Context) (release func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	select {
 	case a.slots <- struct{}{}:
 		return func() { <-a.slots }, nil
@@ -155,7 +181,8 @@ func (a *api) create(ctx context.Context, rr *v1alpha1.RemediationRequest) (*v1a
 	defer cancel()
 	begin := time.Now()
 	created := new(v1alpha1.RemediationRequest)
-	err = a.rest.Post().Namespace(a.namespace).Resource(v1alpha1.Resource).
+	// Whoever creates knows for how long to try again, the client does not.
+	err = a.rest.Post().MaxRetries(0).Namespace(a.namespace).Resource(v1alpha1.Resource).
 		VersionedParams(&metav1.CreateOptions{FieldManager: fieldManager}, a.params).
 		Body(rr).Do(ctx).Into(created)
 	a.observer.Created(time.Since(begin), err)
@@ -169,6 +196,10 @@ func (a *api) get(ctx context.Context, name string) (*v1alpha1.RemediationReques
 	rr := new(v1alpha1.RemediationRequest)
 	err := a.rest.Get().Namespace(a.namespace).Resource(v1alpha1.Resource).Name(name).Do(ctx).Into(rr)
 	return rr, err
+}
+
+func (a *api) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	return a.rest.Get().Namespace(a.namespace).Resource(v1alpha1.Resource).VersionedParams(&o, a.params).Watch(ctx)
 }
 
 // apply writes the gateway's part of a status by forced server-side apply. The
@@ -208,9 +239,53 @@ func codeText(code int) string {
 	return strconv.Itoa(code)
 }
 
-// refused reports whether the API will never take what it was sent.
+// tooLarge are how etcd, and the API server's client of it, say that they will
+// never take an object of this size. The API server passes both on as an
+// internal error without a reason, so that there is only the text to go by.
+var tooLarge = []string{"etcdserver: request is too large", "trying to send message larger than max"}
+
+// denied reports whether a message is that of a webhook or a policy of the
+// cluster that said no, under whatever status it chose. Its owner may mend that.
+func denied(message string) bool {
+	_, why, _ := strings.Cut(message, ": ")
+	return strings.HasPrefix(message, "admission webhook ") || strings.HasPrefix(why, "ValidatingAdmissionPolicy ")
+}
+
+// refused reports whether the API will never take what it was sent: it is
+// invalid or too large. All else may pass: a namespace that is going away, a
+// quota, a CRD that is not there yet, a full etcd.
 func refused(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+	status := apierrors.APIStatus(nil)
+	if !errors.As(err, &status) {
+		return false
+	}
+	says := func(text string) bool { return strings.Contains(status.Status().Message, text) }
+	switch code := int(status.Status().Code); {
+	case code == http.StatusRequestEntityTooLarge, slices.ContainsFunc(tooLarge, says):
+		return true
+	case code == http.StatusBadRequest, code == http.StatusUnprocessableEntity:
+		return !denied(status.Status().Message)
+	default:
+		return false
+	}
+}
+
+// absent reports whether the API has no object of a name. That it does not know
+// the kind, as while it starts, is a 404 as well and says nothing of the object.
+func absent(err error, name string) bool {
+	status := apierrors.APIStatus(nil)
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	d := status.Status().Details
+	return d != nil && d.Name == name && len(d.Causes) == 0
+}
+
+// retryAfter returns how long the API asks to be left alone, 0 where it does
+// not.
+func retryAfter(err error) time.Duration {
+	seconds, _ := apierrors.SuggestsClientDelay(err)
+	return time.Duration(seconds) * time.Second
 }
 
 // errUnsent marks errors of calls that were never sent.

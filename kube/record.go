@@ -23,6 +23,8 @@ type record struct {
 	alerts      []gateway.Alert
 
 	deleting, moreAlerts bool
+	// told says that it was logged beside which other request this one stands.
+	told bool
 
 	// storm is set for a storm's request.
 	storm *storm

@@ -1,10 +1,15 @@
 package kube
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,12 +48,15 @@ var ErrUncertain = errors.New("too many creates of unknown outcome; waiting for 
 // Sink is gateway.Sink on a Kubernetes API. Make one with New, and run it.
 type Sink struct {
 	options Options
+	clock   *clock
 	api     *api
 	index   *index
 	limiter *rate.Limiter
 	queue   workqueue.TypedDelayingInterface[key]
 	// synced is closed once the index shows all that the cluster has.
 	synced chan struct{}
+	// heard is when, by the clock's elapsed time, the watch told something last.
+	heard atomic.Int64
 
 	// ctx ends when the sink is told to stop for good.
 	ctx    context.Context
@@ -81,30 +89,37 @@ func New(o Options) (*Sink, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	a, err := newAPI(o)
+	c := newClock(o.Now)
+	a, err := newAPI(o, c)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Sink{
-		options: o, api: a, ctx: ctx, cancel: cancel,
-		index:     newIndex(o.Cluster, o.LateFiring, o.Now().Add(-o.RecentWindow)),
+		options: o, clock: c, api: a, ctx: ctx, cancel: cancel,
+		index:     newIndex(o.Cluster, o.LateFiring),
 		limiter:   rate.NewLimiter(rate.Limit(o.FlushRate), max(1, int(o.FlushRate))),
 		queue:     workqueue.NewTypedDelayingQueue[key](),
 		synced:    make(chan struct{}),
 		uncertain: make(map[gateway.Fingerprint]uncertain),
 	}
 	s.index.window, s.index.due = o.Window, s.queue.Add
+	s.index.soon = func(k key) { s.queue.AddAfter(k, disputePause()) }
+	s.index.since = func() time.Time { return s.Now().Add(-o.RecentWindow) }
+	s.index.entered = s.entered
+	s.heard.Store(math.MinInt64 / 2)
 	return s, nil
 }
+
+// Now returns the API server's time, as its answers give it, or the local time
+// before the first of them. It never goes back, unless the server's clock was
+// set back by more than two seconds.
+func (s *Sink) Now() time.Time { return s.clock.Now() }
 
 // Newest implements gateway.Sink.
 func (s *Sink) Newest(f gateway.Fingerprint) (newest *gateway.Request, highest int64) {
 	return s.index.newest(f)
 }
-
-// Current implements gateway.Sink.
-func (s *Sink) Current() bool { return true }
 
 // Storms implements gateway.Sink.
 func (s *Sink) Storms(g gateway.Group) (open []*gateway.Request, closed time.Time) {
@@ -115,13 +130,22 @@ func (s *Sink) Storms(g gateway.Group) (open []*gateway.Request, closed time.Tim
 func (s *Sink) StormGroups() []gateway.Group { return s.index.groups() }
 
 // Recent returns, once, the requests that existed when the sink was started and
-// were created within the recent window, as storms count them.
-func (s *Sink) Recent() []gateway.Entry {
-	recent := s.index.takeRecent()
-	for i := range recent {
-		recent[i].Window = s.options.RecentWindow
+// were created within the recent window, as storms count them. Those that come
+// after it are told to Options.Entered.
+func (s *Sink) Recent() []gateway.Entry { return s.windowed(s.index.takeRecent()) }
+
+// entered tells of requests that the index has come to know.
+func (s *Sink) entered(entries []gateway.Entry) {
+	if s.options.Entered != nil {
+		s.options.Entered(s.windowed(entries))
 	}
-	return recent
+}
+
+func (s *Sink) windowed(entries []gateway.Entry) []gateway.Entry {
+	for i := range entries {
+		entries[i].Window = s.options.RecentWindow
+	}
+	return entries
 }
 
 // Size returns how many requests the index holds.
@@ -134,6 +158,20 @@ func (s *Sink) Create(ctx context.Context, o *gateway.Order) (*gateway.Request, 
 
 // Settle implements gateway.Sink.
 func (s *Sink) Settle(ctx context.Context, f gateway.Fingerprint) error {
+	if err := s.settle(ctx, f); err != nil {
+		return err
+	}
+	if s.Current() {
+		return nil
+	}
+	if err := s.refresh(ctx, f); err != nil {
+		return fmt.Errorf("the watch has been silent for %s: %w", s.options.Silence, err)
+	}
+	return nil
+}
+
+// settle repeats a create of unknown outcome.
+func (s *Sink) settle(ctx context.Context, f gateway.Fingerprint) error {
 	s.uncertainMu.Lock()
 	doubtful, ok := s.uncertain[f]
 	s.uncertainMu.Unlock()
@@ -166,14 +204,26 @@ func (s *Sink) create(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.R
 			return nil, translate(err)
 		case !unsent(err):
 			s.doubt(f, rr)
-		case code(err, 0) != 0:
+		case code(err, 0) != 0 && !apierrors.IsTooManyRequests(err):
 			return nil, err
 		}
-		select {
-		case <-time.After(backoff.Step()):
-		case <-ctx.Done():
+		if !pause(ctx, max(backoff.Step(), retryAfter(err))) {
 			return nil, fmt.Errorf("create %s: %w", rr.Name, err)
 		}
+	}
+}
+
+// pause waits, and reports whether there is time left in ctx then. It returns
+// at once where there will be none.
+func pause(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return false
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -192,7 +242,7 @@ func (s *Sink) show(rr *v1alpha1.RemediationRequest) (*gateway.Request, error) {
 func (s *Sink) meet(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.RemediationRequest) (*gateway.Request, error) {
 	live, err := s.api.get(ctx, rr.Name)
 	switch {
-	case apierrors.IsNotFound(err):
+	case absent(err, rr.Name):
 		s.certain(f)
 		return nil, gateway.ErrStale
 	case err != nil:
@@ -249,18 +299,26 @@ func (s *Sink) settleLoop(ctx context.Context) {
 	}
 }
 
-// settleOld settles the creates that are of unknown outcome since before.
+// settleOld settles the creates that are of unknown outcome since before, the
+// oldest first.
 func (s *Sink) settleOld(ctx context.Context, before time.Time) {
+	type doubtful struct {
+		f gateway.Fingerprint
+		uncertain
+	}
+	var old []doubtful
 	s.uncertainMu.Lock()
-	old := make(map[gateway.Fingerprint]*v1alpha1.RemediationRequest)
 	for f, u := range s.uncertain {
 		if u.at.Before(before) {
-			old[f] = u.rr
+			old = append(old, doubtful{f, u})
 		}
 	}
 	s.uncertainMu.Unlock()
-	for f, rr := range old {
-		if _, err := s.meet(ctx, f, rr); err != nil && !errors.Is(err, gateway.ErrStale) {
+	slices.SortFunc(old, func(a, b doubtful) int {
+		return cmp.Or(a.at.Compare(b.at), bytes.Compare(a.f[:], b.f[:]))
+	})
+	for _, d := range old {
+		if _, err := s.meet(ctx, d.f, d.rr); err != nil && !errors.Is(err, gateway.ErrStale) {
 			return // the API is away; there is a next time
 		}
 	}

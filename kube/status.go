@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -40,6 +41,10 @@ type draft struct {
 	written      []*waiter
 	// stale are those whose part is no longer possible.
 	stale []*waiter
+	// struck is how many members are struck with it.
+	struck int
+	// empty says that without the stale ones nothing is left to be written.
+	empty bool
 }
 
 // draft returns the status of r with its flying changes and what the waiters
@@ -54,7 +59,8 @@ func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers
 	rest := []*waiter{{closed: time.Now(), done: make(chan error, 1)}}
 	var away []*waiter
 	for _, w := range waiters {
-		if w.join != nil {
+		if w.joins() {
+			w.full = true
 			away = append(away, w)
 		} else {
 			rest = append(rest, w)
@@ -68,8 +74,12 @@ func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers
 func (x *index) encoded(r *record, namespace string, waiters []*waiter, maxMembers int) (*draft, error) {
 	x.mu.RLock()
 	d, status := x.compose(r, waiters, maxMembers)
+	d.empty = len(d.stale) > 0 && len(d.written) == 0 && d.struck == 0 && r.work.flying.isZero()
 	meta := documentMeta{Name: gateway.RequestName(r.fingerprint, r.sequence), Namespace: namespace, ResourceVersion: strconv.FormatUint(r.version, 10)}
 	x.mu.RUnlock()
+	if d.empty {
+		return d, nil
+	}
 	var err error
 	if d.status, err = json.Marshal(status); err != nil {
 		return d, err
@@ -133,23 +143,21 @@ type roll struct {
 func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *roll {
 	l := &roll{index: make(map[string]int), lastMember: r.storm.lastMember, closed: r.storm.closed}
 	for _, m := range r.storm.order {
-		if x.struck(m) {
+		if x.strikeable(m) {
+			d.struck++
 			continue
 		}
 		l.add(m.status, m.shown.Merge(r.work.flying.members[m.f], x.lateFiring))
 	}
 	for _, w := range waiters {
-		switch {
-		case !w.closed.IsZero() && l.closed.IsZero():
-			// Another replica's member may be younger.
-			l.closed = later(w.closed, l.lastMember)
-		case w.join != nil && !l.admit(w, r.request(), maxMembers, x.lateFiring):
+		if x.serve(r, l, w, maxMembers) {
+			d.written = append(d.written, w)
+		} else {
 			d.stale = append(d.stale, w)
-			continue
-		case w.join == nil && w.closed.IsZero():
-			l.see(w, x.lateFiring)
 		}
-		d.written = append(d.written, w)
+	}
+	if l.closed.IsZero() && len(l.members) >= maxMembers && x.alone(r) {
+		l.closed = l.lastMember
 	}
 	// A storm of which all members were struck is nobody's trouble.
 	l.resolved = len(l.episodes) > 0 || !l.lastMember.IsZero()
@@ -165,6 +173,42 @@ func (x *index) roll(r *record, waiters []*waiter, maxMembers int, d *draft) *ro
 		l.resolvedAt = time.Time{}
 	}
 	return l
+}
+
+// serve does in the roll of r what a waiter wants, and reports whether that is
+// still possible.
+func (x *index) serve(r *record, l *roll, w *waiter, maxMembers int) bool {
+	switch {
+	case w.adopt != nil:
+		return l.adopt(w, r.request(), maxMembers, x.lateFiring)
+	case w.join != nil:
+		return !x.placed(r, l, w) && l.admit(w, r.request(), maxMembers, x.lateFiring)
+	case w.closed.IsZero():
+		return l.see(w, x.lateFiring)
+	case l.closed.IsZero():
+		// Another replica's member may be younger.
+		l.closed = later(w.closed, l.lastMember)
+	}
+	return true
+}
+
+// placed reports whether the episode that a waiter wants to join r has come to
+// have another place, so that it would be struck again.
+func (x *index) placed(r *record, l *roll, w *waiter) bool {
+	if _, member := l.index[w.join.Fingerprint]; member {
+		return false
+	}
+	would := &member{f: w.f, storm: r.storm, joined: w.sighting.At, status: *w.join}
+	would.episode.LastSeen = w.sighting.At
+	return x.struck(would)
+}
+
+// alone reports whether r is its storm's only request that is open, so that the
+// storm ends when r is full. It is called under the lock.
+func (x *index) alone(r *record) bool {
+	return !slices.ContainsFunc(x.storms[r.storm.group], func(o *record) bool {
+		return o != r && !o.deleting && o.storm.closed.IsZero()
+	})
 }
 
 func (l *roll) add(status v1alpha1.StormMember, e gateway.Episode) {
@@ -193,11 +237,42 @@ func (l *roll) admit(w *waiter, request *gateway.Request, maxMembers int, lateFi
 	return true
 }
 
-// see merges a waiter's sighting into its member's episode.
-func (l *roll) see(w *waiter, lateFiring time.Duration) {
-	if i, member := l.index[w.f.String()]; member {
+// adopt lets all members of another request join, or none of them. What they
+// were counted there comes with the withdrawal of that request.
+func (l *roll) adopt(w *waiter, request *gateway.Request, maxMembers int, lateFiring time.Duration) bool {
+	if !l.closed.IsZero() || !request.Unfinished() {
+		return false
+	}
+	a, room := w.adopt, maxMembers-len(l.members)
+	for _, m := range a.members {
+		if _, member := l.index[m.status.Fingerprint]; !member {
+			room--
+		}
+	}
+	if room < 0 {
+		w.full = true
+		return false
+	}
+	for _, m := range a.members {
+		if i, member := l.index[m.status.Fingerprint]; member {
+			l.episodes[i] = l.episodes[i].Merge(l.episodes[i].Missing(m.episode, lateFiring), lateFiring)
+		} else {
+			l.add(m.status, m.episode)
+		}
+	}
+	l.lastMember = later(l.lastMember, a.lastMember)
+	l.counted = l.counted.Join(a.seen)
+	return true
+}
+
+// see merges a waiter's sighting into its member's episode, and reports whether
+// it is a member.
+func (l *roll) see(w *waiter, lateFiring time.Duration) bool {
+	i, member := l.index[w.f.String()]
+	if member {
 		l.episodes[i] = l.episodes[i].Merge(gateway.Change{Sightings: []gateway.Sighting{w.sighting}}, lateFiring)
 	}
+	return member
 }
 
 func (l *roll) status() *v1alpha1.StormStatus {
@@ -206,7 +281,8 @@ func (l *roll) status() *v1alpha1.StormStatus {
 	}
 	for i, m := range l.members {
 		tell(&m, &l.episodes[i])
-		if i < maxFullMembers {
+		// One that is listed in short has nothing more to tell.
+		if len(status.Members) < maxFullMembers && !brief(&m) {
 			status.Members = append(status.Members, m)
 		} else {
 			status.MoreMembers = append(status.MoreMembers, m.StormMemberRef)

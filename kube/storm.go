@@ -31,6 +31,46 @@ type member struct {
 	status v1alpha1.StormMember
 	// shown is the episode as in the cluster, episode with what is pending.
 	shown, episode gateway.Episode
+	// older is the membership of the same fingerprint that began before it.
+	older *member
+}
+
+// enrol makes m one of the line's memberships, of which the newest is first.
+func (l *line) enrol(m *member) {
+	at := &l.member
+	for *at != nil && !m.joined.After((*at).joined) {
+		at = &(*at).older
+	}
+	m.older, *at = *at, m
+}
+
+// leave takes m out of the line's memberships.
+func (l *line) leave(m *member) {
+	for at := &l.member; *at != nil; at = &(*at).older {
+		if *at == m {
+			*at = m.older
+			return
+		}
+	}
+}
+
+// adoption are the members of a storm request that yields to another, with all
+// that has been seen of them.
+type adoption struct {
+	members    []*member
+	lastMember time.Time
+	// seen is when the storm was first and last seen.
+	seen gateway.Change
+}
+
+func (s *storm) adoption() *adoption {
+	a := &adoption{lastMember: s.lastMember, seen: gateway.Change{FirstSeen: unpack(s.record.firstSeen), LastSeen: unpack(s.record.lastSeen)}}
+	for _, m := range s.order {
+		one := *m
+		one.older = nil
+		a.members = append(a.members, &one)
+	}
+	return a
 }
 
 func (s *storm) summary() *gateway.Storm {
@@ -116,18 +156,34 @@ func (x *index) seeMembers(r *record, shown *storm) {
 		group: r.storm.group, record: r, members: shown.members, order: shown.order,
 		lastMember: shown.lastMember, closed: shown.closed,
 	}
+	for f, m := range before {
+		x.lines[f].leave(m)
+	}
 	for f, m := range shown.members {
 		m.storm = r.storm
 		m.episode = r.work.member(f, m.shown, x.lateFiring)
-		l := x.line(f)
-		if l.member == nil || l.member.storm == r.storm || m.joined.After(l.member.joined) {
-			l.member = m
-		}
+		x.line(f).enrol(m)
 	}
 	for f, m := range before {
-		if l := x.lines[f]; l != nil && l.member == m {
-			l.member = nil
+		if shown.members[f] == nil {
+			x.strikeOff(r, m)
 			x.prune(f)
 		}
+	}
+}
+
+// strikeOff gives what is pending for a member that another replica struck to
+// what stands in its place.
+func (x *index) strikeOff(r *record, m *member) {
+	if r.work == nil {
+		return
+	}
+	flying, pending := r.work.flying.members[m.f], r.work.pending.members[m.f]
+	delete(r.work.pending.members, m.f)
+	if flying.IsZero() && pending.IsZero() {
+		return
+	}
+	if s := x.successor(m); !s.isZero() {
+		x.handTo(m, s)
 	}
 }

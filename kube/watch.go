@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"kubernaut.io/gateway/api/v1alpha1"
@@ -117,18 +116,17 @@ func (s *Sink) listWatch() cache.ListerWatcher {
 				VersionedParams(&o, s.api.params).Do(ctx).Into(list)
 			return list, err
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.Watch = true
-			return s.api.rest.Get().Namespace(s.options.Namespace).Resource(v1alpha1.Resource).
-				VersionedParams(&o, s.api.params).Watch(ctx)
-		},
+		WatchFuncWithContext: s.open,
 	}
 }
 
 // store lets a Reflector feed the index.
 type store struct{ *Sink }
 
-var _ cache.TransformingStore = (*store)(nil)
+var (
+	_ cache.TransformingStore      = (*store)(nil)
+	_ cache.ReflectorBookmarkStore = (*store)(nil)
+)
 
 // Transformer shrinks objects before a list of them is complete.
 func (s *store) Transformer() cache.TransformFunc {
@@ -167,6 +165,7 @@ func (s *store) Add(obj any) error { return s.Update(obj) }
 // Update implements cache.ReflectorStore.
 func (s *store) Update(obj any) error {
 	s.index.see(s.observe(obj))
+	s.hear()
 	return nil
 }
 
@@ -175,6 +174,7 @@ func (s *store) Delete(obj any) error {
 	if o := s.observe(obj); o.ours {
 		s.index.forget(key{o.request.Fingerprint, o.request.Sequence}, o.version)
 	}
+	s.hear()
 	return nil
 }
 
@@ -189,11 +189,19 @@ func (s *store) Replace(list []any, resourceVersion string) error {
 		observations[i] = s.observe(obj)
 	}
 	s.index.replace(observations, version)
+	s.hear()
 	select {
 	case <-s.synced:
 	default:
 		close(s.synced)
 	}
+	return nil
+}
+
+// Bookmark implements cache.ReflectorBookmarkStore: all that happened before it
+// has been shown.
+func (s *store) Bookmark(string) error {
+	s.hear()
 	return nil
 }
 

@@ -33,8 +33,11 @@ func (c changes) join(next changes) changes {
 type waiter struct {
 	f        gateway.Fingerprint
 	sighting gateway.Sighting
-	// join is set for a joining.
-	join *v1alpha1.StormMember
+	// join is set for a joining, adopt for that of another request's members.
+	join  *v1alpha1.StormMember
+	adopt *adoption
+	// full says of an adoption that was turned away that it was for want of room.
+	full bool
 	// closed is set for a closing.
 	closed time.Time
 	// done is given the outcome; it has room for it.
@@ -53,6 +56,9 @@ type work struct {
 	// under way.
 	due, writing bool
 }
+
+// joins reports whether the waiter wants a storm to have more members.
+func (w *waiter) joins() bool { return w.join != nil || w.adopt != nil }
 
 // view returns the episode with all that is not yet written.
 func (w *work) view(lateFiring time.Duration) gateway.Episode {
@@ -94,6 +100,10 @@ func (r *record) rest() {
 // be written soon.
 func (x *index) note(r *record, f gateway.Fingerprint, s gateway.Sighting) (n gateway.Noted, urgent bool) {
 	w := r.ensureWork()
+	if r.storm != nil && r.storm.members[f] == nil {
+		// It was struck since it was decided for whom the sighting is.
+		return x.noteOwn(f, s), false
+	}
 	episode := r.episode()
 	before := episode.Occurrences
 	if r.storm == nil {
@@ -106,12 +116,24 @@ func (x *index) note(r *record, f gateway.Fingerprint, s gateway.Sighting) (n ga
 	return gateway.Noted{Base: w.shown.Occurrences, Delta: total - before, Total: total}, urgent
 }
 
+// noteOwn counts a sighting for the request that stands for f by itself.
+func (x *index) noteOwn(f gateway.Fingerprint, s gateway.Sighting) gateway.Noted {
+	l := x.lines[f]
+	if l == nil {
+		return gateway.Noted{}
+	}
+	own := x.standing(l)
+	if own == nil || own.storm != nil {
+		return gateway.Noted{}
+	}
+	n, _ := x.note(own, f, s)
+	x.due(own.key())
+	return n
+}
+
 // noteMember counts a sighting for a storm's member and for its storm.
 func (x *index) noteMember(r *record, f gateway.Fingerprint, s gateway.Sighting, all *gateway.Episode) (urgent bool) {
 	m := r.storm.members[f]
-	if m == nil {
-		return false
-	}
 	pending := &r.work.pending
 	if pending.members == nil {
 		pending.members = make(map[gateway.Fingerprint]gateway.Change)

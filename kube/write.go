@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +22,9 @@ const maxConflicts = 10
 // await puts a waiter's part into the next write of its request, and waits for
 // the outcome. Many waiters share one write.
 func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64, w *waiter) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", errUnsent, context.Cause(ctx))
+	}
 	w.done = make(chan error, 1)
 	s.index.mu.Lock()
 	r := s.index.record(f, sequence)
@@ -42,9 +46,42 @@ func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64,
 	}
 }
 
+const (
+	// gatherStep is how long a storm's write waits for one more to join it. One
+	// that waits in vain takes about twice as long as without.
+	gatherStep = 5 * time.Millisecond
+	// gatherMost bounds that wait. It is less than what it takes the API server
+	// to write the few hundred members that come within it.
+	gatherMost = 50 * time.Millisecond
+)
+
+// gather waits, in a storm, while more and more want to be part of the next
+// write: each write holds all members, so that one for a thousand costs little
+// more than the last of ten for a hundred.
+func (s *Sink) gather(r *record) {
+	if r.storm == nil {
+		return
+	}
+	for before, waited := 0, time.Duration(0); waited < gatherMost; waited += gatherStep {
+		s.index.mu.RLock()
+		n := len(r.work.waiters)
+		s.index.mu.RUnlock()
+		if n == before {
+			return
+		}
+		before = n
+		select {
+		case <-time.After(gatherStep):
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
 // drain writes r's work until there is none that anybody waits for.
 func (s *Sink) drain(k key, r *record) {
 	for {
+		s.gather(r)
 		s.index.mu.Lock()
 		w := r.work
 		if len(w.waiters) == 0 && !w.due {
@@ -76,6 +113,11 @@ func (s *Sink) fail(k key, r *record, waiters []*waiter, err error) {
 			"component", "kube", "request", k.name(), "error", err)
 		w.flying = changes{}
 	case errors.Is(err, gateway.ErrStale):
+		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+			// Certainly not written: what it yielded to, if that is why it has
+			// gone, is given it.
+			s.index.bequeath(r, w.flying)
+		}
 		w.flying, w.pending = changes{}, changes{}
 	default:
 		w.pending, w.flying = w.flying.join(w.pending), changes{}
@@ -101,10 +143,17 @@ func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 		}
 		answer(d.stale, gateway.ErrStale)
 		waiters = d.written
+		if d.empty {
+			s.landed(r)
+			return nil
+		}
 
 		applied, err := s.api.apply(s.ctx, k.name(), d.body)
 		if err == nil {
 			s.land(r, applied)
+			for range d.struck {
+				s.options.Observer.Disputed(Struck)
+			}
 			answer(waiters, nil)
 			return nil
 		}
@@ -203,6 +252,7 @@ func (s *Sink) flushLoop() {
 		if shutdown {
 			return
 		}
+		s.reconcile(k)
 		if s.index.pending(k) && s.limiter.Wait(s.ctx) == nil {
 			s.flush(k)
 		}

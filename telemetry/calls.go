@@ -14,7 +14,7 @@ var creationBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 
 const otherValue = "other"
 
 var (
-	writeVerbs = []string{"create", "apply", otherValue}
+	writeVerbs = []string{"create", "apply", "delete", otherValue}
 	// writeCodes are the HTTP codes that an API server answers writes with.
 	// "none" is for no answer at all.
 	writeCodes = []string{
@@ -23,19 +23,31 @@ var (
 	}
 )
 
+// rulings are how disputes are settled.
+var rulings = []string{"struck", "withdrawn", "joined", "closed", "left", otherValue}
+
 type write struct{ verb, code string }
 
 // kubernetes counts what is written to the Kubernetes API.
 type kubernetes struct {
 	creations prometheus.Observer
 	writes    map[write]prometheus.Counter
+	disputes  map[string]prometheus.Counter
 }
 
 func newKubernetes(f *factory) kubernetes {
 	creations := f.histograms("crd_creation_duration_seconds",
 		"Time that the Kubernetes API took to create a RemediationRequest.", creationBuckets)
 	writes := f.counters("kubernetes_writes_total", "Writes to the Kubernetes API by verb and HTTP code.", "verb", "code")
-	k := kubernetes{creations: creations.WithLabelValues(), writes: make(map[write]prometheus.Counter)}
+	disputes := f.counters("disputes_total",
+		"Disputes between requests or memberships of one episode that this replica settled, by how.", "ruling")
+	k := kubernetes{
+		creations: creations.WithLabelValues(),
+		writes:    make(map[write]prometheus.Counter), disputes: make(map[string]prometheus.Counter),
+	}
+	for _, ruling := range rulings {
+		k.disputes[ruling] = disputes.WithLabelValues(ruling)
+	}
 	for _, verb := range writeVerbs {
 		for _, code := range writeCodes {
 			k.writes[write{verb, code}] = writes.WithLabelValues(verb, code)
@@ -52,8 +64,18 @@ func (m *Metrics) Created(took time.Duration, err error) {
 	}
 }
 
-// Wrote counts a write to the Kubernetes API by its verb, create or apply, and
-// the HTTP code of the answer, or "none" where there was none. Whatever is not
+// Disputed counts how a dispute between two requests or memberships of one
+// episode was settled by this replica. Whatever is not known counts as "other".
+func (m *Metrics) Disputed(ruling string) {
+	if c, ok := m.kubernetes.disputes[ruling]; ok {
+		c.Inc()
+		return
+	}
+	m.kubernetes.disputes[otherValue].Inc()
+}
+
+// Wrote counts a write to the Kubernetes API by its verb, create, apply or
+// delete, and the HTTP code of the answer, or "none" where there was none. Whatever is not
 // known counts as "other".
 func (m *Metrics) Wrote(verb, code string) {
 	if c, ok := m.kubernetes.writes[write{verb, code}]; ok {

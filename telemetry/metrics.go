@@ -21,7 +21,8 @@ import (
 	gateway "kubernaut.io/gateway"
 )
 
-// Options is what Metrics are made of. All but Now are required.
+// Options is what Metrics are made of. All but Now and RedisConnections are
+// required.
 type Options struct {
 	// Sources are the names of all configured sources.
 	Sources []string
@@ -30,6 +31,9 @@ type Options struct {
 	// Version is the gateway's, for gateway_build_info.
 	Version string
 	Logger  *slog.Logger
+	// RedisConnections returns how many connections to Redis are open; nil
+	// where there is none.
+	RedisConnections func() int
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
 }
@@ -86,6 +90,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
+	f.function("redis_connections", "Open connections to Redis.", o.RedisConnections)
 	f.register(collectors.NewGoCollector())
 	f.register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, errors.Join(f.problems...)
@@ -133,4 +138,15 @@ func (f *factory) gauge(name, help string, labels ...string) prometheus.Gauge {
 	})
 	f.register(g)
 	return g
+}
+
+// function makes a gauge that asks for its value, 0 where there is nobody to
+// ask.
+func (f *factory) function(name, help string, value func() int) {
+	f.register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: prefix, Name: name, Help: help}, func() float64 {
+		if value == nil {
+			return 0
+		}
+		return float64(value())
+	}))
 }

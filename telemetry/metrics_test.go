@@ -257,6 +257,9 @@ func TestCalls(t *testing.T) {
 	m.Wrote("create", "201")
 	m.Wrote("create", "599")
 	m.Wrote("delete", "200")
+	m.Wrote("patch", "200")
+	m.Disputed("struck")
+	m.Disputed("\xff")
 	m.Wrote("\xff", "\xff")
 	m.Checked(nil)
 	m.Checked(away)
@@ -266,7 +269,10 @@ func TestCalls(t *testing.T) {
 		"gateway_crd_creation_duration_seconds{}":                             1,
 		`gateway_kubernetes_writes_total{code="201",verb="create"}`:           1,
 		`gateway_kubernetes_writes_total{code="other",verb="create"}`:         1,
+		`gateway_kubernetes_writes_total{code="200",verb="delete"}`:           1,
 		`gateway_kubernetes_writes_total{code="200",verb="other"}`:            1,
+		`gateway_disputes_total{ruling="struck"}`:                             1,
+		`gateway_disputes_total{ruling="other"}`:                              1,
 		`gateway_kubernetes_writes_total{code="other",verb="other"}`:          1,
 		`gateway_redis_operations_total{operation="check",status="error"}`:    2,
 		`gateway_redis_operations_total{operation="check",status="success"}`:  1,
@@ -513,5 +519,6 @@ var (
 	_ interface {
 		Created(took time.Duration, err error)
 		Wrote(verb, code string)
+		Disputed(ruling string)
 	} = (*telemetry.Metrics)(nil)
 )

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ type silent struct{}
 
 func (silent) Created(time.Duration, error) {}
 func (silent) Wrote(string, string)         {}
+func (silent) Disputed(string)              {}
 
 // mustSink returns a sink that runs until the test ends, with its changes to
 // the default options.
@@ -317,12 +319,8 @@ func TestNameTakenBySomethingElse(t *testing.T) {
 func TestStormMembersShareWrites(t *testing.T) {
 	writes := &counter{}
 	s := mustSink(t, func(o *kube.Options) { o.Observer = writes })
-	opener := mustSignal(t, "Opener")
 	g := gateway.Group{Kind: gateway.StormRate, Name: fmt.Sprintf("ns-%d", time.Now().UnixNano())}
-	o := order(opener, 1)
-	o.Fingerprint = g.Fingerprint(gateway.P0)
-	o.Storm = &gateway.StormOrder{Group: g, Threshold: gateway.Threshold{Count: 10, Window: time.Minute}}
-	storm := mustCreate(t, s, o)
+	storm := mustStorm(t, s, g, gateway.P0)
 
 	const members = 1000
 	signals := make([]*gateway.Signal, members)
@@ -384,6 +382,70 @@ func TestStormMembersShareWrites(t *testing.T) {
 	}
 }
 
+// mustStorm creates the request of a group's storm for a priority.
+func mustStorm(t *testing.T, s *kube.Sink, g gateway.Group, priority gateway.Priority) *gateway.Request {
+	t.Helper()
+	o := order(mustSignal(t, "Opener"), 1)
+	o.Fingerprint, o.Priority = g.Fingerprint(priority), priority
+	o.Storm = &gateway.StormOrder{Group: g, Threshold: gateway.Threshold{Count: 10, Window: time.Minute}}
+	return mustCreate(t, s, o)
+}
+
+// TestFullStormIsClosedWithItsLastMember: whoever finds no room costs no write,
+// and while the storm has another request it goes on.
+func TestFullStormIsClosedWithItsLastMember(t *testing.T) {
+	tests := []struct {
+		name   string
+		others []gateway.Priority
+		closed bool
+	}{
+		{"alone", nil, true},
+		{"beside another priority's", []gateway.Priority{gateway.P1}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			const room, members = 20, 30
+			writes := &counter{}
+			s := mustSink(t, func(o *kube.Options) { o.Observer, o.MaxMembers = writes, room })
+			g := gateway.Group{Kind: gateway.StormRate, Name: fmt.Sprintf("ns-%d", time.Now().UnixNano())}
+			storm := mustStorm(t, s, g, gateway.P0)
+			for _, p := range test.others {
+				mustStorm(t, s, g, p)
+			}
+			var joined, away atomic.Int64
+			var all sync.WaitGroup
+			for i := range members {
+				joining := gateway.Joining{Signal: mustSignal(t, fmt.Sprintf("Member%d", i))}
+				all.Go(func() {
+					switch _, err := s.Join(t.Context(), storm, joining); {
+					case err == nil:
+						joined.Add(1)
+					case errors.Is(err, gateway.ErrStale):
+						away.Add(1)
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if joined.Load() != room || away.Load() != members-room {
+				t.Errorf("%d joined and %d were turned away, want %d and %d", joined.Load(), away.Load(), room, members-room)
+			}
+			before := writes.applies()
+			if _, err := s.Join(t.Context(), storm, gateway.Joining{Signal: mustSignal(t, "TooLate")}); !errors.Is(err, gateway.ErrStale) {
+				t.Errorf("join without room: %v", err)
+			}
+			if n := writes.applies() - before; n != 0 {
+				t.Errorf("%d writes for nothing", n)
+			}
+			status := mustGet(t, storm.Name()).Status.Storm
+			if closed := status.ClosedTime != nil; closed != test.closed || status.MemberCount != room {
+				t.Errorf("closed %v with %d members, want %v with %d", closed, status.MemberCount, test.closed, room)
+			}
+		})
+	}
+}
+
 // counter counts applies.
 type counter struct {
 	mu sync.Mutex
@@ -391,6 +453,8 @@ type counter struct {
 }
 
 func (c *counter) Created(time.Duration, error) {}
+
+func (c *counter) Disputed(string) {}
 
 func (c *counter) Wrote(verb, _ string) {
 	c.mu.Lock()

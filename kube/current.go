@@ -1,0 +1,248 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"kubernaut.io/gateway"
+)
+
+// defaultSilence is after which silence the watch is evidence of nothing. API
+// servers send a watch that asked for them a bookmark a minute when nothing else
+// happens (bookmarkFrequency in k8s.io/apiserver/pkg/storage/cacher), so that
+// two in a row have been missed. Those without a watch cache send none: each
+// watch is to end after half of this time, and that it ended as it should is
+// heard as well.
+const defaultSilence = 2 * time.Minute
+
+// hear notes that the watch has told something: an event, a bookmark, a list, or
+// that it is complete.
+func (s *Sink) hear() { s.heard.Store(int64(s.clock.elapsed())) }
+
+// silentFor returns since when the watch has told nothing.
+func (s *Sink) silentFor() time.Duration {
+	return s.clock.elapsed() - time.Duration(s.heard.Load())
+}
+
+// Current implements gateway.Sink.
+func (s *Sink) Current() bool { return s.silentFor() < s.options.Silence }
+
+// listener is told of a watch's body. In a request's context it makes the
+// transport tell it.
+type listener struct {
+	// whole is called at the body's proper end.
+	whole func()
+	// now is the local time, and moved when anything was read last.
+	now   func() time.Duration
+	moved atomic.Int64
+}
+
+// listenerKey is a listener's in a context.
+type listenerKey struct{}
+
+// open opens a watch that is heard of even where nothing happens.
+func (s *Sink) open(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	o.Watch = true
+	lists := o.SendInitialEvents != nil && *o.SendInitialEvents
+	if !lists { // a list takes as long as it takes
+		seconds := int64(max(time.Second, s.options.Silence/2) / time.Second)
+		o.TimeoutSeconds = &seconds
+	}
+	l := &listener{whole: s.hear, now: s.clock.elapsed}
+	l.moved.Store(int64(s.clock.elapsed()))
+	w, err := s.api.watch(context.WithValue(ctx, listenerKey{}, l), o)
+	if err != nil {
+		return nil, err
+	}
+	if lists {
+		return s.renewing(ctx, w, func(opened time.Duration) bool { return s.listed(l, opened) }), nil
+	}
+	return s.renewing(ctx, w, s.lost), nil
+}
+
+// attentive is a transport that hears watches end.
+type attentive struct{ next http.RoundTripper }
+
+// heed wraps a client's transport. It is for rest.Config.Wrap.
+func heed(next http.RoundTripper) http.RoundTripper { return &attentive{next} }
+
+// RoundTrip implements http.RoundTripper.
+func (a *attentive) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := a.next.RoundTrip(request)
+	l, ok := request.Context().Value(listenerKey{}).(*listener)
+	if err != nil || !ok || response.StatusCode != http.StatusOK {
+		return response, err
+	}
+	response.Body = &heard{response.Body, l}
+	return response, nil
+}
+
+// WrappedRoundTripper lets client-go look through the wrapper.
+func (a *attentive) WrappedRoundTripper() http.RoundTripper { return a.next }
+
+// heard is a watch's body. That it is read to its proper end means that nothing
+// was withheld; a connection that breaks ends otherwise.
+type heard struct {
+	io.ReadCloser
+	listener *listener
+}
+
+// Read implements io.Reader.
+func (h *heard) Read(b []byte) (int, error) {
+	n, err := h.ReadCloser.Read(b)
+	h.listener.moved.Store(int64(h.listener.now()))
+	if err == io.EOF { // as io.Reader has it: what wraps it is no proper end
+		h.listener.whole()
+	}
+	return n, err
+}
+
+// mortal is a watch that can be ended by others than who reads it.
+type mortal struct {
+	watch.Interface
+	once  sync.Once
+	ended chan struct{}
+}
+
+// Stop implements watch.Interface.
+func (m *mortal) Stop() {
+	m.once.Do(func() { close(m.ended) })
+	m.Interface.Stop()
+}
+
+// lost reports whether a watch is silent that was opened at a local time.
+func (s *Sink) lost(opened time.Duration) bool {
+	if min(s.silentFor(), s.clock.elapsed()-opened) < s.options.Silence {
+		return false
+	}
+	s.options.Logger.Warn("the watch of requests has been silent for too long and is opened anew; until it is heard, requests are read one by one",
+		"component", "kube", "silence", s.options.Silence)
+	return true
+}
+
+// listed reports whether a watch that began with a list at a local time is to
+// go: soon after the list, since it has no proper end that is heard in time, or
+// when the list does not come on.
+func (s *Sink) listed(l *listener, opened time.Duration) bool {
+	silent, now := s.silentFor(), s.clock.elapsed()
+	complete := silent < now-opened
+	return complete && silent >= s.options.Silence/4 || now-time.Duration(l.moved.Load()) >= s.options.Silence
+}
+
+// renewing returns w, which ends when over says so of the local time at which it
+// was opened: its connection may lead nowhere. The reflector opens another from
+// where this one stopped.
+func (s *Sink) renewing(ctx context.Context, w watch.Interface, over func(opened time.Duration) bool) watch.Interface {
+	m := &mortal{Interface: w, ended: make(chan struct{})}
+	opened := s.clock.elapsed()
+	go func() {
+		tick := time.NewTicker(s.options.Silence / 8)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-m.ended:
+				return
+			case <-ctx.Done():
+				return
+			}
+			if over(opened) {
+				m.Stop()
+				return
+			}
+		}
+	}()
+	return m
+}
+
+// refresh reads live what the index shows of f, and what may have come after
+// it. Then Newest is evidence, whatever the watch missed.
+func (s *Sink) refresh(ctx context.Context, f gateway.Fingerprint) error {
+	own, storms, highest := s.index.held(f)
+	for _, k := range storms {
+		if _, err := s.look(ctx, k); err != nil {
+			return err
+		}
+	}
+	for _, k := range own {
+		there, err := s.look(ctx, k)
+		if err != nil {
+			return err
+		}
+		if there {
+			break
+		}
+	}
+	for n := highest + 1; ; n++ {
+		if there, err := s.look(ctx, key{f, n}); err != nil || !there {
+			return err
+		}
+	}
+}
+
+// look reads one request live, brings the index up to date with it, and reports
+// whether its name is taken.
+func (s *Sink) look(ctx context.Context, k key) (there bool, err error) {
+	release, err := s.api.slot(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", k.name(), err)
+	}
+	defer release()
+	known := s.index.version(k)
+	rr, err := s.api.get(ctx, k.name())
+	switch {
+	case absent(err, k.name()):
+		if known != 0 {
+			s.index.forget(k, known)
+		}
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read %s: %w", k.name(), err)
+	}
+	o, err := observe(rr, s.options.Cluster)
+	if err != nil || !o.ours || o.request.Fingerprint != k.fingerprint {
+		s.index.take(k.fingerprint, k.sequence)
+		return true, nil
+	}
+	s.index.see(o)
+	return true, nil
+}
+
+// held returns what the index has of f: its requests, the newest first, the
+// storm requests that it is a member of, and the highest number that is taken.
+func (x *index) held(f gateway.Fingerprint) (own, storms []key, highest int64) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	l := x.lines[f]
+	if l == nil {
+		return nil, nil, 0
+	}
+	highest = l.taken
+	for i := len(l.records) - 1; i >= 0; i-- {
+		own = append(own, l.records[i].key())
+		highest = max(highest, l.records[i].sequence)
+	}
+	for m := l.member; m != nil; m = m.older {
+		storms = append(storms, m.storm.record.key())
+	}
+	return own, storms, highest
+}
+
+// version returns as of which version the index shows a request, 0 where it
+// shows none.
+func (x *index) version(k key) uint64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if r := x.record(k.fingerprint, k.sequence); r != nil {
+		return r.version
+	}
+	return 0
+}
