@@ -52,6 +52,7 @@ func BenchmarkHolds(b *testing.B) {
 			}
 			f := signal(5000, 1).Fingerprint
 			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					r.Holds(f)

@@ -8,7 +8,7 @@
 //	retry/         such files that a person wants tried again
 //	lock           who uses the directory
 //
-// Only where each fingerprint's signals lie is kept in memory, about 200 bytes
+// Only where each fingerprint's signals lie is kept in memory, about 240 bytes
 // for a fingerprint and 16 for a signal.
 package spool
 
