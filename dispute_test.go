@@ -28,7 +28,7 @@ func inPhase(p gateway.Phase) func(*gateway.Claim) {
 
 func onPath(p gateway.Path) func(*gateway.Claim) { return func(c *gateway.Claim) { c.Path = p } }
 
-func asAttempt(n int64) func(*gateway.Claim) { return func(c *gateway.Claim) { c.Attempt = n } }
+func asSecond(c *gateway.Claim) { c.Attempt = 2 }
 
 func whileDeleting(c *gateway.Claim) { c.Deleting = true }
 
@@ -57,10 +57,10 @@ func TestMeet(t *testing.T) {
 		"the higher is completed":               {claim(0, 1), claim(1, 2, inPhase("completed")), gateway.Apart},
 		"the lower is being deleted":            {claim(0, 1, whileDeleting), claim(1, 2), gateway.Apart},
 		"the higher is being deleted":           {claim(0, 1), claim(1, 2, whileDeleting), gateway.HigherYields},
-		"the next attempt of a stuck one":       {claim(0, 200, working), claim(130, 200, asAttempt(2)), gateway.Apart},
-		"the same attempt as one worked on":     {claim(0, 1, working, asAttempt(2)), claim(1, 2, asAttempt(2)), gateway.HigherYields},
-		"next attempt of a deleted one":         {claim(0, 1), claim(1, 2, asAttempt(2)), gateway.HigherYields},
-		"next attempt of one put back":          {claim(0, 200), claim(130, 200, asAttempt(2)), gateway.Apart},
+		"the next attempt of a stuck one":       {claim(0, 200, working), claim(130, 200, asSecond), gateway.Apart},
+		"the same attempt as one worked on":     {claim(0, 1, working, asSecond), claim(1, 2, asSecond), gateway.HigherYields},
+		"next attempt of a deleted one":         {claim(0, 1), claim(1, 2, asSecond), gateway.HigherYields},
+		"next attempt of one put back":          {claim(0, 200), claim(130, 200, asSecond), gateway.Apart},
 		"nobody knows since when":               {claim(0, 1), gateway.Claim{Attempt: 1, Last: now}, gateway.Apart},
 	} {
 		if got := gateway.Meet(test.lower, test.higher, window); got != test.want {

@@ -47,22 +47,27 @@ func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64,
 }
 
 const (
-	// gatherStep is how long a storm's write waits for one more to join it. One
-	// that waits in vain takes about twice as long as without.
-	gatherStep = 5 * time.Millisecond
-	// gatherMost bounds that wait. It is less than what it takes the API server
-	// to write the few hundred members that come within it.
-	gatherMost = 50 * time.Millisecond
+	// minGather and maxGather bound how long a storm's write waits for one more
+	// to join it: from what a small write takes, so that one which waits in vain
+	// takes about twice as long, to little beside what one of thousands takes.
+	minGather = 5 * time.Millisecond
+	maxGather = 25 * time.Millisecond
+	// gatherPart is what part of the last write's time that is, and maxGathers
+	// how often it is waited.
+	gatherPart = 16
+	maxGathers = 10
 )
 
 // gather waits, in a storm, while more and more want to be part of the next
 // write: each write holds all members, so that one for a thousand costs little
-// more than the last of ten for a hundred.
-func (s *Sink) gather(r *record) {
+// more than the last of ten for a hundred. The longer the last one took, the
+// more is won.
+func (s *Sink) gather(r *record, took time.Duration) {
 	if r.storm == nil {
 		return
 	}
-	for before, waited := 0, time.Duration(0); waited < gatherMost; waited += gatherStep {
+	step := min(max(took/gatherPart, minGather), maxGather)
+	for before, left := 0, maxGathers; left > 0; left-- {
 		s.index.mu.RLock()
 		n := len(r.work.waiters)
 		s.index.mu.RUnlock()
@@ -71,7 +76,7 @@ func (s *Sink) gather(r *record) {
 		}
 		before = n
 		select {
-		case <-time.After(gatherStep):
+		case <-time.After(step):
 		case <-s.ctx.Done():
 			return
 		}
@@ -80,8 +85,9 @@ func (s *Sink) gather(r *record) {
 
 // drain writes r's work until there is none that anybody waits for.
 func (s *Sink) drain(k key, r *record) {
+	var took time.Duration
 	for {
-		s.gather(r)
+		s.gather(r, took)
 		s.index.mu.Lock()
 		w := r.work
 		if len(w.waiters) == 0 && !w.due {
@@ -95,9 +101,11 @@ func (s *Sink) drain(k key, r *record) {
 		w.waiters, w.due = nil, false
 		s.index.mu.Unlock()
 
+		begin := time.Now()
 		if err := s.write(k, r, waiters); err != nil {
 			s.fail(k, r, waiters, err)
 		}
+		took = time.Since(begin)
 	}
 }
 
@@ -245,15 +253,16 @@ func (s *Sink) flush(k key) {
 	s.drain(k, r)
 }
 
-// flushLoop writes counts as they become due, within the flush rate.
-func (s *Sink) flushLoop() {
+// flushLoop writes counts as they become due, within the flush rate, until ctx
+// ends. What is in the queue then is left to Stop, which keeps no rate.
+func (s *Sink) flushLoop(ctx context.Context) {
 	for {
 		k, shutdown := s.queue.Get()
 		if shutdown {
 			return
 		}
 		s.reconcile(k)
-		if s.index.pending(k) && s.limiter.Wait(s.ctx) == nil {
+		if s.index.pending(k) && s.limiter.Wait(ctx) == nil {
 			s.flush(k)
 		}
 		s.queue.Done(k)
