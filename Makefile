@@ -28,7 +28,12 @@ BENCH ?= .
 BENCHCOUNT ?= 6
 BENCHTIME ?= 1s
 BENCHBASE ?=
-FIGURES ?= duplicates creates memory
+FIGURES ?= duplicates creates storm memory
+ROUNDS ?= 50
+SEED ?= 0
+LENGTH ?= 10s
+SIGNALS ?= 10000
+MINUTES ?= 10
 PACKAGES ?= ./...
 ARGS ?=
 
@@ -67,6 +72,22 @@ setup: ## install the Debian packages that the tests run (Redis, Prometheus, Ale
 test: setup build ## set up, build, vet and run every test with the race detector (PACKAGES=./...)
 	@PACKAGES="$(PACKAGES)" scripts/test.sh
 
+.PHONY: model
+model: setup ## check the model of two replicas with spin, every configuration and every broken variant (3 minutes)
+	@scripts/model.sh
+
+.PHONY: chaos
+chaos: setup build ## play rounds of outages with real processes and reconcile what was acknowledged (ROUNDS=50 SEED=0 LENGTH=10s)
+	go run ./test/chaos/run -rounds $(ROUNDS) -seed $(SEED) -length $(LENGTH)
+
+.PHONY: outage
+outage: setup build ## spool signals while the API server is away, and time how they drain (SIGNALS=10000)
+	go test ./test/integration/replica -run TestOutage -count 1 -v -timeout 30m -outage-signals $(SIGNALS)
+
+.PHONY: soak
+soak: setup build ## run one gateway with Redis at full speed and print its memory each minute (MINUTES=10)
+	go run ./test/soak -minutes $(MINUTES)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s); `make test` runs their seeds
 	@FUZZTIME="$(FUZZTIME)" scripts/fuzz.sh
@@ -81,7 +102,7 @@ bench: build ## run the benchmarks (BENCH=., BENCHCOUNT=6, BENCHTIME=1s; BENCHBA
 	$(MAKE) bench-figures
 
 .PHONY: bench-figures
-bench-figures: bin/devcluster ## print the figures of docs/performance.md, fail where a target is missed (FIGURES="duplicates creates memory")
+bench-figures: bin/devcluster ## print the figures of docs/performance.md, fail where a target is missed (FIGURES="duplicates creates storm memory")
 	go run ./test/bench/measure $(FIGURES)
 
 .PHONY: bench-memory

@@ -2,7 +2,6 @@ package memledger_test
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -68,7 +67,7 @@ func TestStanding(t *testing.T) {
 			l, m := memledger.New(memledger.Options{}), &model{}
 			for arrival := range 60 {
 				e := gateway.Entry{
-					Group: gateway.Group{Name: "shop"}, ID: fmt.Sprint(random.IntN(40)), Window: 8 * time.Second,
+					Group: gateway.Group{Name: "shop"}, ID: strconv.Itoa(random.IntN(40)), Window: 8 * time.Second,
 					At: start.Add(time.Duration(random.IntN(12)) * time.Second),
 				}
 				if random.IntN(3) == 0 {

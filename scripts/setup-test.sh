@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests run beside Go: a C compiler for the race detector,
-# and Redis, Prometheus and Alertmanager as Debian packages. Does nothing when
-# all of it is there, and starts no service: tests start their own, on
-# loopback, and end them.
+# Redis, Prometheus and Alertmanager, and the model checker spin, as Debian
+# packages. Does nothing when all of it is there, and starts no service: tests
+# start their own, on loopback, and end them.
 set -euo pipefail
 
 # Program to look for, and the package that has it.
@@ -14,6 +14,7 @@ needed=(
   "prometheus:prometheus"
   "prometheus-alertmanager:prometheus-alertmanager"
   "redis-server:redis-server"
+  "spin:spin"
 )
 
 # Debian keeps servers in directories that a plain user's PATH may lack.

@@ -22,6 +22,9 @@ stage() {
 stage "vet" go vet -race "${packages[@]}"
 stage "test" go test -race -timeout 15m "${packages[@]}"
 
+# Seconds of what `make model` checks in minutes.
+stage "model" scripts/model.sh short
+
 # What is tested of the notifier is what Alertmanager makes of the gateway: test/e2e builds and runs it.
 stage "vet notifier" go -C test/e2e/notifier vet ./...
 

@@ -3,16 +3,21 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/memledger"
 	"kubernaut.io/gateway/test/cluster"
+	"kubernaut.io/gateway/test/redistest"
 )
 
 var kubeconfig string
@@ -39,15 +44,16 @@ func TestFigures(t *testing.T) {
 		measure func(context.Context, Options) error
 		heads   []string
 	}{
-		{"duplicates", Duplicates, []string{"of bare", "mallocs gateway"}},
-		{"creates", Creates, []string{"pipeline of loop", "http of loop"}},
+		{"duplicates", Duplicates, []string{"of bare", "mallocs gateway", "of without Redis"}},
+		{"creates", Creates, []string{"pipeline of loop", "redis of loop", "http of loop"}},
+		{"storm", Storm, []string{"beyond the first requests"}},
 		{"memory", Memory, []string{"resident/request"}},
 	}
 	for _, f := range figures {
 		t.Run(f.name, func(t *testing.T) {
 			var out bytes.Buffer
 			o := Options{
-				Kubeconfig: kubeconfig, Out: &out, Rounds: 1, Time: slice, Creates: 20, Requests: 50,
+				Kubeconfig: kubeconfig, Out: &out, Rounds: 1, Time: slice, Creates: 20, Storm: 50, Requests: 50,
 				Settle: 100 * time.Millisecond, Profiles: t.TempDir(),
 			}
 			if err := f.measure(t.Context(), o); err != nil && !errors.Is(err, ErrTarget) {
@@ -136,16 +142,72 @@ func BenchmarkProcessDuplicate(b *testing.B) {
 	}
 	b.Cleanup(c.close)
 	signals := c.take(1)
-	if d := c.pipeline.Process(b.Context(), signals)[0]; d.Outcome != gateway.Created {
+	if d := c.inside.pipeline.Process(b.Context(), signals)[0]; d.Outcome != gateway.Created {
 		b.Fatalf("outcome %s", d.Outcome)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		signals[0].ReceivedAt = time.Time{}
-		if d := c.pipeline.Process(b.Context(), signals)[0]; d.Outcome != gateway.Duplicate {
+		if d := c.inside.pipeline.Process(b.Context(), signals)[0]; d.Outcome != gateway.Duplicate {
 			b.Fatalf("outcome %s", d.Outcome)
 		}
 	}
+}
+
+// BenchmarkEpisode is what a new episode asks of the ledger: what is remembered
+// of it, and its place in the two windows that storms are counted in. With one
+// in flight it is the time that the ledger adds to a new request.
+func BenchmarkEpisode(b *testing.B) {
+	memory := memledger.New(memledger.Options{})
+	server := redistest.MustStart(b, redistest.Options{})
+	shared, wait, err := link(b.Context(), server.Address(), memory)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { // the benchmark's context has ended
+		if err := wait(); err != nil {
+			b.Error(err)
+		}
+	})
+	var next atomic.Int64
+	for _, l := range []struct {
+		in     string
+		ledger gateway.Ledger
+	}{{"memory", memory}, {"redis", shared}} {
+		for _, inFlight := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/inflight=%d", l.in, inFlight), func(b *testing.B) {
+				b.ReportAllocs()
+				_, err := each(b.Context(), b.N, inFlight, func(ctx context.Context, _ int) error {
+					return enter(ctx, l.ledger, int(next.Add(1)))
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+	}
+}
+
+// enter asks a ledger what the pipeline asks it for the i-th new episode.
+func enter(ctx context.Context, l gateway.Ledger, i int) error {
+	var f gateway.Fingerprint
+	binary.BigEndian.PutUint64(f[:], uint64(i))
+	if _, err := l.Recall(ctx, f, gateway.AlertHash{}); err != nil {
+		return err
+	}
+	cluster, now := strconv.Itoa(i/calm), time.Now()
+	for _, kind := range []gateway.StormKind{gateway.StormRate, gateway.StormPattern} {
+		g := gateway.Group{Kind: kind, Cluster: cluster, Name: alertNamespace}
+		e := gateway.Entry{Group: g, ID: g.EntryID(f, 1), At: now, Window: time.Minute, Limit: 10}
+		standing, err := l.Enter(ctx, e)
+		if err == nil && standing.Rank > calm {
+			err = fmt.Errorf("episode %d has rank %d in a group of %d", i, standing.Rank, calm)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func mustStart(tb testing.TB, r role) *process {

@@ -25,6 +25,7 @@ const (
 	kindGateway = "gateway" // the whole gateway
 	kindBare    = "bare"    // a server that decodes into a struct and counts
 	kindWalk    = "walk"    // the same with the gateway's own adapter
+	kindRedis   = "redis"   // the whole gateway with its ledger in Redis
 )
 
 // role is what a child process does.
@@ -33,6 +34,10 @@ type role struct {
 	Kubeconfig string
 	// Namespace is where a gateway's requests are.
 	Namespace string
+	// Storms says that a gateway recognises storms, as it does by default.
+	Storms bool
+	// Redis is the address of a gateway's Redis; empty for none.
+	Redis string
 }
 
 // commands that a child process takes on stdin. It answers each with a line of
@@ -57,9 +62,10 @@ type stats struct {
 	Calls map[string]int64
 }
 
-// greeting is the first line of a child process.
+// greeting is the first line of a child process: where it serves webhooks, and
+// a gateway its metrics.
 type greeting struct {
-	Addr string
+	Addr, Admin string
 }
 
 // RunChild plays the role that the process was started for by this package,
@@ -75,25 +81,25 @@ func RunChild() (played bool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c := &calls{}
-	play := map[string]func(context.Context, role, *calls) (addr string, done <-chan error, err error){
-		kindGateway: playGateway, kindBare: playBare, kindWalk: playBare,
+	play := map[string]func(context.Context, role, *calls) (at greeting, done <-chan error, err error){
+		kindGateway: playGateway, kindRedis: playGateway, kindBare: playBare, kindWalk: playBare,
 	}[r.Kind]
 	if play == nil {
 		return true, fmt.Errorf("no role %q", r.Kind)
 	}
-	addr, done, err := play(ctx, r, c)
+	at, done, err := play(ctx, r, c)
 	if err != nil {
 		return true, err
 	}
-	err = converse(addr, c)
+	err = converse(at, c)
 	cancel()
 	return true, errors.Join(err, <-done)
 }
 
 // converse answers what the parent asks, until that ends.
-func converse(addr string, c *calls) error {
+func converse(at greeting, c *calls) error {
 	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(greeting{addr}); err != nil {
+	if err := out.Encode(at); err != nil {
 		return err
 	}
 	in := bufio.NewScanner(os.Stdin)
@@ -177,6 +183,8 @@ type process struct {
 	in   io.WriteCloser
 	out  *json.Decoder
 	addr string
+	// admin is where a gateway has its metrics.
+	admin string
 }
 
 // start runs this program once more in a role, and waits until it serves. The
@@ -207,7 +215,7 @@ func start(r role) (*process, error) {
 	if err := p.out.Decode(&g); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: no greeting: %w", r.Kind, err), p.stop())
 	}
-	p.addr = g.Addr
+	p.addr, p.admin = g.Addr, g.Admin
 	return p, nil
 }
 

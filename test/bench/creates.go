@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -14,13 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/adapter/alertmanager"
 	"kubernaut.io/gateway/api/v1alpha1"
-	"kubernaut.io/gateway/kube"
-	"kubernaut.io/gateway/memledger"
+	"kubernaut.io/gateway/test/redistest"
 )
 
 // createTarget is what the gateway's rate of creates must be of that of a loop
@@ -30,10 +27,15 @@ const createTarget = 0.9
 // chunk is how many requests are created before it is another's turn.
 const chunk = 150
 
+// calm is how many episodes of a cluster are no storm: as many as may share a
+// fault's name.
+const calm = 5
+
 // What creates requests.
 const (
 	byLoop     = "loop"     // a client-go loop
 	byPipeline = "pipeline" // pipeline and sink, in the loop's process
+	byRedis    = "redis"    // the same with the ledger in Redis, and storms counted
 	byHTTP     = "http"     // the whole gateway, one alert a body
 )
 
@@ -47,7 +49,8 @@ func Creates(ctx context.Context, o Options) error {
 	}
 	defer c.close()
 	fmt.Fprintf(o.Out, "new requests: median of %d runs of %d creates each in turn\n", o.Rounds, o.Creates)
-	t := o.table("in flight", "loop/s", "pipeline/s", "http/s", "pipeline of loop", "http of loop")
+	t := o.table("in flight", "loop/s", "pipeline/s", "redis/s", "http/s", "pipeline of loop", "redis of loop", "http of loop",
+		"calls to Redis", "CPU Redis")
 	var missed []error
 	for _, inFlight := range []int{8, 64} {
 		rates, err := c.measure(ctx, inFlight)
@@ -55,14 +58,17 @@ func Creates(ctx context.Context, o Options) error {
 			return err
 		}
 		cells := []any{inFlight}
-		for _, by := range []string{byLoop, byPipeline, byHTTP} {
+		for _, by := range []string{byLoop, byPipeline, byRedis, byHTTP} {
 			cells = append(cells, fmt.Sprintf("%.0f", median(rates[by])))
 		}
-		pipeline := ratio(rates[byPipeline], rates[byLoop])
-		t.row(append(cells, pipeline, ratio(rates[byHTTP], rates[byLoop]))...)
-		if pipeline < createTarget {
-			missed = append(missed, fmt.Errorf("%w: %d in flight at %.2f of the loop, want %.2f", ErrTarget, inFlight, pipeline, createTarget))
+		for _, by := range []string{byPipeline, byRedis, byHTTP} {
+			of := ratio(rates[by], rates[byLoop])
+			cells = append(cells, of)
+			if by != byHTTP && of < createTarget {
+				missed = append(missed, fmt.Errorf("%w: %s, %d in flight at %.2f of the loop, want %.2f", ErrTarget, by, inFlight, of, createTarget))
+			}
 		}
+		t.row(append(cells, fmt.Sprintf("%.1f", c.asked.calls()), micros(c.asked.cpu()))...)
 	}
 	return errors.Join(append(missed, t.Flush())...)
 }
@@ -79,13 +85,27 @@ func ratio(a, b []float64) float64 {
 // creates is all that creates requests, in one namespace each process.
 type creates struct {
 	Options
-	alerts   alerts
-	next     int // the first alert that has no request
-	pipeline *gateway.Pipeline
-	loop     *loop
-	gateway  *process
-	stop     func() error
+	alerts  alerts
+	next    int // the first alert that has no request
+	inside  *inside
+	redis   *redistest.Server
+	loop    *loop
+	gateway *process
+	// asked is what the requests of the last measurement cost Redis.
+	asked asked
 }
+
+// asked is what a number of requests cost Redis.
+type asked struct {
+	redisStats
+	requests int
+}
+
+// calls returns the calls that one request made.
+func (a asked) calls() float64 { return float64(a.Calls) / float64(a.requests) }
+
+// cpu returns the seconds that one request took of Redis' CPU.
+func (a asked) cpu() float64 { return a.CPU.Seconds() / float64(a.requests) }
 
 func newCreates(ctx context.Context, o Options) (*creates, error) {
 	// What an earlier measurement created would make its alerts duplicates.
@@ -99,28 +119,45 @@ func newCreates(ctx context.Context, o Options) (*creates, error) {
 		return nil, err
 	}
 	c := &creates{Options: o, alerts: newAlerts(), next: 1}
-	if c.pipeline, c.stop, err = runPipeline(ctx, reach, local); err != nil {
-		return nil, err
-	}
-	if c.gateway, err = start(role{Kind: kindGateway, Kubeconfig: o.Kubeconfig, Namespace: whole}); err != nil {
-		return nil, errors.Join(err, c.stop())
-	}
-	if err := c.model(ctx, reach, local); err != nil {
+	if err := c.begin(ctx, reach, local, whole); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
+// begin starts all that creates, in namespaces for what is in this process and
+// for the whole gateway.
+func (c *creates) begin(ctx context.Context, reach *rest.Config, local, whole string) (err error) {
+	if c.redis, err = redistest.Start(ctx, redistest.Options{}); err != nil {
+		return err
+	}
+	if c.inside, err = runInside(ctx, reach, local, c.redis.Address()); err != nil {
+		return err
+	}
+	if c.gateway, err = start(role{Kind: kindGateway, Kubeconfig: c.Kubeconfig, Namespace: whole}); err != nil {
+		return err
+	}
+	return c.model(ctx, reach, local)
+}
+
+// close ends what was begun. What it has yet to count is of no use any more.
 func (c *creates) close() {
-	_ = c.gateway.stop() // what it counted is of no use any more
-	_ = c.stop()
+	if c.gateway != nil {
+		_ = c.gateway.stop()
+	}
+	if c.inside != nil {
+		_ = c.inside.stop()
+	}
+	if c.redis != nil {
+		_ = c.redis.Close()
+	}
 }
 
 // model has the pipeline create one request, whose content the loop creates.
 func (c *creates) model(ctx context.Context, reach *rest.Config, namespace string) error {
 	signals := c.take(1)
-	d := c.pipeline.Process(ctx, signals)[0]
+	d := c.inside.pipeline.Process(ctx, signals)[0]
 	if d.Outcome != gateway.Created {
 		return fmt.Errorf("the first signal was %s (%s): %s", d.Outcome, d.Reason, d.Detail)
 	}
@@ -129,7 +166,8 @@ func (c *creates) model(ctx context.Context, reach *rest.Config, namespace strin
 	return err
 }
 
-// take returns signals of alerts that have no request yet.
+// take returns signals of alerts that have no request yet. They are of so many
+// clusters that none of them has a storm.
 func (c *creates) take(n int) []gateway.Signal {
 	batch, err := alertmanager.Decode(c.alerts.body(c.next, n))
 	if err != nil {
@@ -137,6 +175,7 @@ func (c *creates) take(n int) []gateway.Signal {
 	}
 	for i := range batch.Signals {
 		batch.Signals[i].Source = "prometheus"
+		batch.Signals[i].Cluster = fmt.Sprintf("cluster-%d", (c.next+i)/calm)
 	}
 	c.next += n
 	return batch.Signals
@@ -146,7 +185,13 @@ func (c *creates) take(n int) []gateway.Signal {
 // second.
 func (c *creates) ways() map[string]func(ctx context.Context, inFlight, n int) (perSecond float64, err error) {
 	return map[string]func(context.Context, int, int) (float64, error){
-		byLoop: c.byLoop, byPipeline: c.byPipeline, byHTTP: c.byHTTP,
+		byLoop: c.byLoop, byHTTP: c.byHTTP,
+		byPipeline: func(ctx context.Context, inFlight, n int) (float64, error) {
+			return c.through(ctx, c.inside.pipeline, inFlight, n)
+		},
+		byRedis: func(ctx context.Context, inFlight, n int) (float64, error) {
+			return c.through(ctx, c.inside.shared, inFlight, n)
+		},
 	}
 }
 
@@ -154,6 +199,11 @@ func (c *creates) ways() map[string]func(ctx context.Context, inFlight, n int) (
 func (c *creates) measure(ctx context.Context, inFlight int) (map[string][]float64, error) {
 	rates := make(map[string][]float64)
 	ways := c.ways()
+	before, err := lookAtRedis(ctx, c.redis)
+	if err != nil {
+		return nil, err
+	}
+	c.asked = asked{}
 	for round := range c.Rounds + 1 {
 		n := c.Creates
 		if round == 0 { // warms up
@@ -166,6 +216,9 @@ func (c *creates) measure(ctx context.Context, inFlight int) (map[string][]float
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", by, err)
 				}
+				if by == byRedis {
+					c.asked.requests += min(chunk, n-done)
+				}
 				took[by] += time.Duration(float64(min(chunk, n-done)) / rate * float64(time.Second))
 			}
 		}
@@ -175,7 +228,11 @@ func (c *creates) measure(ctx context.Context, inFlight int) (map[string][]float
 			}
 		}
 	}
-	return rates, nil
+	after, err := lookAtRedis(ctx, c.redis)
+	if c.asked.redisStats = after.since(before); err == nil && c.asked.Calls == 0 {
+		err = errNoRedis
+	}
+	return rates, err
 }
 
 // each calls do for 0 to n-1, of which inFlight at once, and returns how many
@@ -206,10 +263,10 @@ func (c *creates) byLoop(ctx context.Context, inFlight, n int) (float64, error) 
 	return each(ctx, n, inFlight, func(ctx context.Context, i int) error { return c.loop.create(ctx, objects[i]) })
 }
 
-func (c *creates) byPipeline(ctx context.Context, inFlight, n int) (float64, error) {
+func (c *creates) through(ctx context.Context, pipeline *gateway.Pipeline, inFlight, n int) (float64, error) {
 	signals := c.take(n)
 	return each(ctx, n, inFlight, func(ctx context.Context, i int) error {
-		if d := c.pipeline.Process(ctx, signals[i:i+1])[0]; d.Outcome != gateway.Created {
+		if d := pipeline.Process(ctx, signals[i:i+1])[0]; d.Outcome != gateway.Created {
 			return fmt.Errorf("signal was %s (%s): %s", d.Outcome, d.Reason, d.Detail)
 		}
 		return nil
@@ -222,77 +279,7 @@ func (c *creates) byHTTP(ctx context.Context, inFlight, n int) (float64, error) 
 		bodies[i] = c.alerts.body(c.next, 1)
 		c.next++
 	}
-	var next atomic.Int64
-	l := load{addr: c.gateway.addr, connections: inFlight, want: http.StatusCreated, next: func() []byte {
-		if i := int(next.Add(1)) - 1; i < len(bodies) {
-			return bodies[i]
-		}
-		return nil
-	}}
-	return l.run(ctx)
-}
-
-// silent observes nothing.
-type silent struct{}
-
-// Created implements kube.Observer.
-func (silent) Created(time.Duration, error) {}
-
-// Wrote implements kube.Observer.
-func (silent) Wrote(string, string) {}
-
-// Decided implements gateway.Observer.
-func (silent) Decided(*gateway.Signal, *gateway.Decision) {}
-func (silent) Drained(*gateway.Signal, *gateway.Decision) {}
-
-// runPipeline runs a pipeline with its sink, and thereby the informer that the
-// loop has running too, and returns what stops it.
-func runPipeline(ctx context.Context, reach *rest.Config, namespace string) (*gateway.Pipeline, func() error, error) {
-	conf := configured(namespace)
-	logger := slog.New(slog.DiscardHandler)
-	sink, err := kube.New(kube.Options{
-		REST: reach, Namespace: namespace, LateFiring: conf.Dedup.LateFiring,
-		FlushInterval: conf.Dedup.FlushInterval, FlushRate: conf.Dedup.FlushRate,
-		MaxMembers: conf.Storm.MaxMembers, RecentWindow: time.Minute, Observer: silent{}, Logger: logger,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	namespaces, err := kube.NewNamespaces(kube.NamespacesOptions{
-		REST: reach, Namespace: namespace, ConfigMap: conf.Environment.ConfigMap, CacheTTL: conf.Environment.CacheTTL, Logger: logger,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	pipeline, err := gateway.NewPipeline(gateway.Options{
-		Identity: conf.Identity(), Suppression: conf.Suppression(), Dedup: conf.DedupRules(), Storms: conf.StormRules(),
-		Environment: conf.EnvironmentRules(), Matrix: conf.Tables(), Guard: conf.GuardRules(),
-		Ledger: memledger.New(memledger.Options{}), Sink: sink, Namespaces: namespaces, Observer: silent{},
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return sink.Run(ctx) })
-	running.Go(func() error { return namespaces.Run(ctx) })
-	stop := func() error {
-		cancel()
-		return errors.Join(running.Wait(), sink.Stop(context.WithoutCancel(ctx)))
-	}
-	if !cache.WaitForCacheSync(ctx.Done(), namespaces.HasSynced, func() bool { return closed(sink.Synced()) }) {
-		return nil, nil, errors.Join(context.Cause(ctx), stop())
-	}
-	return pipeline, stop, nil
-}
-
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
+	return load{addr: c.gateway.addr, connections: inFlight, want: http.StatusCreated, next: once(bodies)}.run(ctx)
 }
 
 // loop creates requests and does nothing else.
@@ -335,7 +322,7 @@ func (l *loop) object(s *gateway.Signal) *v1alpha1.RemediationRequest {
 	rr := l.model.DeepCopy()
 	rr.Name = gateway.RequestName(s.Fingerprint, 1)
 	rr.Spec.SignalFingerprint, rr.Spec.AlertHash = s.Fingerprint.String(), s.Alert.String()
-	rr.Spec.TargetResource.Name = s.Resource.Name
+	rr.Spec.Cluster, rr.Spec.TargetResource.Name = s.Cluster, s.Resource.Name
 	rr.Spec.SignalLabels, rr.Spec.SignalAnnotations = s.Labels, s.Annotations
 	rr.Spec.OriginalPayload = string(s.Payload)
 	rr.Spec.ReceivedTime = metav1.NewMicroTime(s.ReceivedAt)

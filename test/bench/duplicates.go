@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"kubernaut.io/gateway/test/redistest"
 )
 
 // duplicateConnections is how many connections post at once: more than any
@@ -17,19 +19,34 @@ const duplicateConnections = 16
 // many, so that other work on the machine falls on all servers.
 const slice = 200 * time.Millisecond
 
-// duplicateTarget is what the gateway's rate must be of that of the bare server.
-const duplicateTarget = 0.6
+const (
+	// duplicateTarget is what the gateway's rate must be of that of the bare
+	// server.
+	duplicateTarget = 0.6
+	// redisTarget is the same with Redis, where a body holds redisAlerts or more.
+	redisTarget = 0.4
+	redisAlerts = 10
+)
 
 // Duplicates measures webhooks of which every alert has a request already,
 // beside servers that only decode them.
 func Duplicates(ctx context.Context, o Options) error {
 	o.setDefaults()
-	if _, err := o.install(ctx, "bench-duplicates"); err != nil {
+	redis, err := redistest.Start(ctx, redistest.Options{})
+	if err != nil {
 		return err
 	}
+	defer func() { _ = redis.Close() }()
 	servers := make(map[string]*process)
-	for _, kind := range []string{kindGateway, kindBare, kindWalk} {
-		p, err := start(role{Kind: kind, Kubeconfig: o.Kubeconfig, Namespace: "bench-duplicates"})
+	for _, kind := range []string{kindGateway, kindBare, kindWalk, kindRedis} {
+		r := role{Kind: kind, Kubeconfig: o.Kubeconfig, Namespace: "bench-duplicates-" + kind}
+		if kind == kindRedis {
+			r.Redis = redis.Address()
+		}
+		if _, err := o.install(ctx, r.Namespace); err != nil {
+			return err
+		}
+		p, err := start(r)
 		if err != nil {
 			return err
 		}
@@ -40,27 +57,34 @@ func Duplicates(ctx context.Context, o Options) error {
 	fmt.Fprintln(o.Out, "bare: a server that decodes into a struct; walk: one that calls the gateway's adapter; CPU and mallocs: of the server, for each alert")
 	t := o.table("alerts/body", "bytes", "bare/s", "walk/s", "gateway/s", "of bare", "of walk",
 		"CPU bare", "CPU gateway", "mallocs bare", "mallocs gateway", "status writes/s")
+	shared := o.table("alerts/body, with Redis", "bare/s", "gateway/s", "of bare", "of without Redis",
+		"CPU gateway", "mallocs gateway", "calls to Redis/s", "CPU Redis")
 	var missed []error
 	for _, n := range []int{1, 10, 100} {
-		d := duplicates{Options: o, servers: servers, alerts: n, body: newAlerts().body(n*1000, n)}
+		d := duplicates{Options: o, servers: servers, redis: redis, alerts: n, body: newAlerts().body(n*1000, n)}
 		if err := d.profile(d.measure)(ctx); err != nil {
 			return err
 		}
 		d.tell(t)
-		if ratio := d.ratio(kindBare); ratio < duplicateTarget {
-			missed = append(missed, fmt.Errorf("%w: %d alerts a body at %.2f of the bare server, want %.2f", ErrTarget, n, ratio, duplicateTarget))
+		d.tellRedis(shared)
+		missed = append(missed, d.judge(kindGateway, duplicateTarget))
+		if n >= redisAlerts {
+			missed = append(missed, d.judge(kindRedis, redisTarget))
 		}
 	}
-	return errors.Join(append(missed, t.Flush())...)
+	return errors.Join(append(missed, t.Flush(), shared.Flush())...)
 }
 
 // duplicates measures one size of body.
 type duplicates struct {
 	Options
 	servers map[string]*process
+	redis   *redistest.Server
 	alerts  int
 	body    []byte
 	runs    map[string][]run
+	// asked is what the runs with Redis cost it.
+	asked redisStats
 }
 
 // run is what one server did in its slices of a round.
@@ -77,23 +101,35 @@ func (d *duplicates) profile(measure func(context.Context) error) func(context.C
 		return measure
 	}
 	return func(ctx context.Context) error {
-		gateway := d.servers[kindGateway]
-		if _, err := gateway.ask(askProfile + " " + filepath.Join(d.Profiles, fmt.Sprintf("duplicates-%d.prof", d.alerts))); err != nil {
-			return err
+		profiled := []string{kindGateway, kindRedis}
+		for _, kind := range profiled {
+			file := filepath.Join(d.Profiles, fmt.Sprintf("duplicates-%s-%d.prof", kind, d.alerts))
+			if _, err := d.servers[kind].ask(askProfile + " " + file); err != nil {
+				return err
+			}
 		}
 		err := measure(ctx)
-		_, stopping := gateway.ask(askProfile)
-		return errors.Join(err, stopping)
+		for _, kind := range profiled {
+			_, stopping := d.servers[kind].ask(askProfile)
+			err = errors.Join(err, stopping)
+		}
+		return err
 	}
 }
 
 func (d *duplicates) measure(ctx context.Context) error {
 	d.runs = make(map[string][]run)
-	opening := load{addr: d.servers[kindGateway].addr, connections: 1, next: times(1, d.body), want: http.StatusCreated}
-	if _, err := opening.run(ctx); err != nil {
-		return fmt.Errorf("create the requests: %w", err)
+	for _, kind := range []string{kindGateway, kindRedis} {
+		opening := load{addr: d.servers[kind].addr, connections: 1, next: times(1, d.body), want: http.StatusCreated}
+		if _, err := opening.run(ctx); err != nil {
+			return fmt.Errorf("%s: create the requests: %w", kind, err)
+		}
 	}
 	if _, err := d.round(ctx); err != nil { // to warm up
+		return err
+	}
+	before, err := lookAtRedis(ctx, d.redis)
+	if err != nil {
 		return err
 	}
 	for range d.Rounds {
@@ -105,7 +141,11 @@ func (d *duplicates) measure(ctx context.Context) error {
 			d.runs[kind] = append(d.runs[kind], *r)
 		}
 	}
-	return nil
+	after, err := lookAtRedis(ctx, d.redis)
+	if d.asked = after.since(before); err == nil && d.asked.Calls == 0 {
+		err = errNoRedis
+	}
+	return err
 }
 
 // round lets all servers run in turn until each had its time.
@@ -173,25 +213,48 @@ func (d *duplicates) of(kind string, figure func(run) float64) float64 {
 
 func (r run) rate() float64 { return r.bodies / r.seconds }
 
-// ratio is the median of the gateway's rate to a server's, round by round.
-func (d *duplicates) ratio(kind string) float64 {
+// ratio is the median of one server's rate to another's, round by round.
+func (d *duplicates) ratio(kind, to string) float64 {
 	var ratios []float64
-	for i, r := range d.runs[kindGateway] {
-		ratios = append(ratios, r.rate()/d.runs[kind][i].rate())
+	for i, r := range d.runs[kind] {
+		ratios = append(ratios, r.rate()/d.runs[to][i].rate())
 	}
 	return median(ratios)
 }
 
+func (d *duplicates) judge(kind string, target float64) error {
+	if ratio := d.ratio(kind, kindBare); ratio < target {
+		return fmt.Errorf("%w: %s, %d alerts a body at %.2f of the bare server, want %.2f", ErrTarget, kind, d.alerts, ratio, target)
+	}
+	return nil
+}
+
 func (d *duplicates) tell(t table) {
-	perAlert := float64(d.alerts)
-	rate := func(kind string) string { return fmt.Sprintf("%.0f", d.of(kind, run.rate)) }
-	cpu := func(kind string) string {
-		return fmt.Sprintf("%.1f µs", d.of(kind, func(r run) float64 { return r.cpu.Seconds() / r.bodies / perAlert * 1e6 }))
+	t.row(d.alerts, len(d.body), d.rate(kindBare), d.rate(kindWalk), d.rate(kindGateway),
+		d.ratio(kindGateway, kindBare), d.ratio(kindGateway, kindWalk), d.cpu(kindBare), d.cpu(kindGateway),
+		d.mallocs(kindBare), d.mallocs(kindGateway),
+		fmt.Sprintf("%.1f", d.of(kindGateway, func(r run) float64 { return r.writes / r.seconds })))
+}
+
+func (d *duplicates) tellRedis(t table) {
+	var alerts, seconds float64
+	for _, r := range d.runs[kindRedis] {
+		alerts += r.bodies * float64(d.alerts)
+		seconds += r.seconds
 	}
-	mallocs := func(kind string) string {
-		return fmt.Sprintf("%.1f", d.of(kind, func(r run) float64 { return r.mallocs / r.bodies / perAlert }))
-	}
-	writes := d.of(kindGateway, func(r run) float64 { return r.writes / r.seconds })
-	t.row(d.alerts, len(d.body), rate(kindBare), rate(kindWalk), rate(kindGateway), d.ratio(kindBare), d.ratio(kindWalk),
-		cpu(kindBare), cpu(kindGateway), mallocs(kindBare), mallocs(kindGateway), fmt.Sprintf("%.1f", writes))
+	t.row(d.alerts, d.rate(kindBare), d.rate(kindRedis), d.ratio(kindRedis, kindBare), d.ratio(kindRedis, kindGateway),
+		d.cpu(kindRedis), d.mallocs(kindRedis), fmt.Sprintf("%.0f", float64(d.asked.Calls)/seconds), micros(d.asked.CPU.Seconds()/alerts))
+}
+
+// micros writes seconds.
+func micros(seconds float64) string { return fmt.Sprintf("%.1f µs", seconds*1e6) }
+
+func (d *duplicates) rate(kind string) string { return fmt.Sprintf("%.0f", d.of(kind, run.rate)) }
+
+func (d *duplicates) cpu(kind string) string {
+	return micros(d.of(kind, func(r run) float64 { return r.cpu.Seconds() / r.bodies / float64(d.alerts) }))
+}
+
+func (d *duplicates) mallocs(kind string) string {
+	return fmt.Sprintf("%.1f", d.of(kind, func(r run) float64 { return r.mallocs / r.bodies / float64(d.alerts) }))
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Time time.Duration
 	// Creates is how many requests one run creates, by default 1500.
 	Creates int
+	// Storm is how many alerts a storm has, by default 1000.
+	Storm int
 	// Requests is how many are in the cache, by default 10,000.
 	Requests int
 	// Settle is how long a process is left alone before its memory is looked at,
@@ -51,6 +53,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Creates == 0 {
 		o.Creates = 1500
+	}
+	if o.Storm == 0 {
+		o.Storm = 1000
 	}
 	if o.Requests == 0 {
 		o.Requests = 10_000

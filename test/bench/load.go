@@ -27,6 +27,9 @@ type load struct {
 	want int
 }
 
+// errAnswered means that an answer had another status than it must have.
+var errAnswered = errors.New("answered")
+
 // run posts until next has no more, and returns how many were answered a second.
 func (l load) run(ctx context.Context) (perSecond float64, err error) {
 	var done atomic.Int64
@@ -65,6 +68,17 @@ func times(n int, body []byte) func() []byte {
 	}
 }
 
+// once returns a source that gives each of bodies once.
+func once(bodies [][]byte) func() []byte {
+	var next atomic.Int64
+	return func() []byte {
+		if i := int(next.Add(1)) - 1; i < len(bodies) {
+			return bodies[i]
+		}
+		return nil
+	}
+}
+
 func (l load) post(ctx context.Context) (answered int64, err error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", l.addr)
@@ -88,7 +102,7 @@ func (l load) post(ctx context.Context) (answered int64, err error) {
 			return answered, err
 		}
 		if status != l.want && (l.want != 0 || status/100 != 2) {
-			return answered, fmt.Errorf("answered %d, want %d", status, l.want)
+			return answered, fmt.Errorf("%w %d, want %d", errAnswered, status, l.want)
 		}
 		answered++
 	}

@@ -122,12 +122,11 @@ func (o *Options) seed(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
-	pipeline, stop, err := runPipeline(ctx, reach, namespace)
-	if err != nil {
+	c := creates{Options: *o, alerts: newAlerts()}
+	if c.inside, err = runInside(ctx, reach, namespace, ""); err != nil {
 		return err
 	}
-	c := creates{Options: *o, alerts: newAlerts(), pipeline: pipeline}
-	if err := errors.Join(c.model(ctx, reach, namespace), stop()); err != nil {
+	if err := errors.Join(c.model(ctx, reach, namespace), c.inside.stop()); err != nil {
 		return err
 	}
 	for left := o.Requests - 1; left > 0; {

@@ -63,34 +63,47 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // are off, so that each alert has a request of its own, and so is the memory of
 // the last minutes' requests that they need.
 func configured(namespace string) *config.Config {
+	conf := stormy(namespace)
+	conf.Storm.Rate = config.Threshold{Window: time.Second}
+	conf.Storm.Pattern = config.Threshold{Window: time.Second}
+	return conf
+}
+
+// stormy returns the gateway's default configuration on loopback.
+func stormy(namespace string) *config.Config {
 	conf := config.Default()
 	conf.Namespace = namespace
 	conf.Webhooks.Address, conf.Admin.Address = "127.0.0.1:0", "127.0.0.1:0"
-	conf.Storm.Rate = config.Threshold{Window: time.Second}
-	conf.Storm.Pattern = config.Threshold{Window: time.Second}
 	conf.ShutdownDelay = 0
 	return conf
 }
 
 // playGateway serves the whole gateway until ctx ends.
-func playGateway(ctx context.Context, r role, c *calls) (addr string, done <-chan error, err error) {
+func playGateway(ctx context.Context, r role, c *calls) (at greeting, done <-chan error, err error) {
 	reach, err := clientcmd.BuildConfigFromFlags("", r.Kubeconfig)
 	if err != nil {
-		return "", nil, err
+		return at, nil, err
+	}
+	conf := configured(r.Namespace)
+	if r.Storms {
+		conf = stormy(r.Namespace)
+	}
+	if r.Redis != "" {
+		conf.Redis.Addresses = []string{r.Redis}
 	}
 	a, err := app.New(app.Options{
-		Config: configured(r.Namespace), REST: c.wrap(reach), Logger: slog.New(slog.DiscardHandler), Version: "bench",
+		Config: conf, REST: c.wrap(reach), Logger: slog.New(slog.DiscardHandler), Version: "bench",
 	})
 	if err != nil {
-		return "", nil, err
+		return at, nil, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	select {
 	case <-a.Ready():
-		return a.WebhookAddr().String(), ended, nil
+		return greeting{a.WebhookAddr().String(), a.AdminAddr().String()}, ended, nil
 	case err := <-ended:
-		return "", nil, errors.Join(errors.New("the gateway ended before it was ready"), err)
+		return at, nil, errors.Join(errors.New("the gateway ended before it was ready"), err)
 	}
 }
 
@@ -108,7 +121,7 @@ type webhook struct {
 }
 
 // playBare serves webhooks that are only decoded and counted, until ctx ends.
-func playBare(ctx context.Context, r role, _ *calls) (addr string, done <-chan error, err error) {
+func playBare(ctx context.Context, r role, _ *calls) (at greeting, done <-chan error, err error) {
 	var count atomic.Int64
 	decode := func(body []byte) (int, error) {
 		var w webhook
@@ -137,7 +150,7 @@ func playBare(ctx context.Context, r role, _ *calls) (addr string, done <-chan e
 	})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, err
+		return at, nil, err
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -148,5 +161,5 @@ func playBare(ctx context.Context, r role, _ *calls) (addr string, done <-chan e
 		ended <- err
 	}()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	return l.Addr().String(), ended, nil
+	return greeting{Addr: l.Addr().String()}, ended, nil
 }

@@ -28,6 +28,7 @@ var figures = map[string]figure{
 	// chance, and weighs more than what is measured.
 	"creates": {measure: bench.Creates, server: map[string]string{"GOGC": "off", "GOMEMLIMIT": "6GiB"}},
 	"memory":  {measure: bench.Memory},
+	"storm":   {measure: bench.Storm},
 }
 
 func main() {
@@ -49,7 +50,7 @@ func run() error {
 	flag.IntVar(&o.Requests, "requests", 0, "how many requests are in the cache (default 10000)")
 	flag.StringVar(&o.Profiles, "profiles", "", "directory for profiles")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: measure [FLAG...] duplicates|creates|memory...")
+		fmt.Fprintln(os.Stderr, "usage: measure [FLAG...] duplicates|creates|storm|memory...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
