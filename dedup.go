@@ -51,21 +51,20 @@ func retries(newest *Request, why Reason) Verdict {
 // its fingerprint (nil where there is none) and what the ledger remembers.
 // It is the whole dedup rule.
 func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
-	sighting := SightingOf(s)
-	if sighting.Late(memory.Alert, r.LateFiring) {
+	var known Alert
+	if newest != nil {
+		known, _ = newest.Episode.Alert(s.Alert)
+	}
+	if r.ended(s, known, memory.Alert) {
 		return Verdict{Outcome: Resolved, Reason: ReasonLateFiring}
 	}
 	if newest == nil {
 		return opens(ReasonNewEpisode)
 	}
-	known, _ := newest.Episode.Alert(s.Alert)
-	if sighting.Late(known, r.LateFiring) {
-		return Verdict{Outcome: Resolved, Reason: ReasonLateFiring}
-	}
 	if newest.Deleting {
 		return opens(ReasonRequestDeleting)
 	}
-	if sighting.Repeats(known) {
+	if SightingOf(s).Repeats(known) {
 		return duplicate(ReasonEventRepeated)
 	}
 	if createdAfter(newest, s) {
@@ -94,6 +93,15 @@ func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
 		v.Manual = true
 		return v
 	}
+}
+
+// ended reports whether s is the echo of an alert that has ended, as its request
+// or the ledger knows it. A signal from the spool may also have been overtaken
+// by its own end, which came to another replica and matched nothing.
+func (r DedupRules) ended(s *Signal, known, remembered Alert) bool {
+	sighting := SightingOf(s)
+	overtaken := s.Spooled && remembered.ResolvedAt.After(s.ReceivedAt) && !s.StartsAt.After(remembered.StartsAt)
+	return overtaken || sighting.Late(remembered, r.LateFiring) || sighting.Late(known, r.LateFiring)
 }
 
 // createdPrecision is that of creation times in the Kubernetes API, which cuts

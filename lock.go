@@ -40,9 +40,16 @@ func (l *locks) acquire(ctx context.Context, f Fingerprint) (release func(), err
 			delete(l.held, f)
 		}
 	}
+	unlock := func() { <-k.token; leave() }
+	// A lock that is free is had whatever ctx says: else it would be chance.
 	select {
 	case k.token <- struct{}{}:
-		return func() { <-k.token; leave() }, nil
+		return unlock, nil
+	default:
+	}
+	select {
+	case k.token <- struct{}{}:
+		return unlock, nil
 	case <-ctx.Done():
 		leave()
 		return nil, context.Cause(ctx)

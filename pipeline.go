@@ -291,9 +291,32 @@ func (p *Pipeline) settle(ctx context.Context, t *turn) error {
 	return p.Sink.Settle(ctx, t.Fingerprint)
 }
 
+// matching returns the request that an end belongs to, nil where there is none.
+// Where the watch shows none that is waiting for this end, the one that it is
+// meant for may have been created a moment ago by another replica.
+func (p *Pipeline) matching(ctx context.Context, t *turn) (*Request, error) {
+	newest, _ := p.Sink.Newest(t.Fingerprint)
+	if newest != nil && newest.Unfinished() {
+		if _, known := newest.Episode.Alert(t.Alert); known {
+			return newest, nil
+		}
+	}
+	if t.away {
+		return nil, errAway
+	}
+	if err := p.Sink.Refresh(ctx, t.Fingerprint); err != nil {
+		return nil, err
+	}
+	newest, _ = p.Sink.Newest(t.Fingerprint)
+	return newest, nil
+}
+
 // resolve ends the signal's alert.
 func (p *Pipeline) resolve(ctx context.Context, t *turn) (Decision, error) {
-	newest, _ := p.Sink.Newest(t.Fingerprint)
+	newest, err := p.matching(ctx, t)
+	if err != nil {
+		return Decision{}, err
+	}
 	why, write := p.Dedup.Resolve(t.Signal, newest)
 	d := Decision{Outcome: Resolved, Reason: why}
 	if newest == nil {

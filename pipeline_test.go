@@ -294,6 +294,27 @@ func TestOneRequestForManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestEndOfWhatTheWatchHasNotShown: the request was made by another replica a
+// moment ago.
+func TestEndOfWhatTheWatchHasNotShown(t *testing.T) {
+	t.Parallel()
+	c, ledger := newCluster(newClock()), memledger.New(memledger.Options{})
+	one, two := newReplica(t, c, ledger), newReplica(t, c, ledger)
+	two.sink.freeze()
+	s := alert("KubePodCrashLooping", "shop", "cart")
+	first := one.wantOutcome(s, gateway.Created, gateway.ReasonNewEpisode)
+	two.wantOutcome(resolvedAt(s, now), gateway.Resolved, gateway.ReasonEpisodeEnded)
+
+	c.update(t, first.Request, func(r *gateway.Request) { r.Phase, r.CompletedAt = "Completed", now })
+	c.clock.advance(time.Hour)
+	again := s
+	again.StartsAt = c.clock.now()
+	two.sink.freeze()
+	one.wantOutcome(again, gateway.Created, gateway.ReasonNewEpisode)
+	c.clock.advance(time.Minute)
+	two.wantOutcome(resolvedAt(again, c.clock.now()), gateway.Resolved, gateway.ReasonEpisodeEnded)
+}
+
 // TestContainersOfAPod: two alerts share a fingerprint, and each ends itself.
 func TestContainersOfAPod(t *testing.T) {
 	t.Parallel()

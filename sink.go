@@ -71,6 +71,9 @@ type Sink interface {
 	// is not current reads f's requests live. Nothing is decided for f before it
 	// has succeeded.
 	Settle(ctx context.Context, f Fingerprint) error
+	// Refresh reads live what the cluster has of f, for decisions that what the
+	// watch has not shown yet must not be missing from.
+	Refresh(ctx context.Context, f Fingerprint) error
 	// Create creates a request; when it returns nil the API has it and Newest
 	// shows it. ErrStale means that the name was taken, and that Newest now
 	// shows by whom.

@@ -176,6 +176,24 @@ func (k *memorySink) Settle(_ context.Context, f gateway.Fingerprint) error {
 	return nil
 }
 
+// Refresh shows what the watch has yet to show.
+func (k *memorySink) Refresh(ctx context.Context, f gateway.Fingerprint) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if k.before != nil {
+		if err := k.before(nil); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, name := range k.standing[f] {
+		k.show(name)
+	}
+	return nil
+}
+
 func (k *memorySink) Create(ctx context.Context, o *gateway.Order) (*gateway.Request, error) {
 	k.mu.Lock()
 	k.creates++

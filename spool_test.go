@@ -117,7 +117,8 @@ func TestAwayAsksNothing(t *testing.T) {
 	g.wantOutcome(known, gateway.Duplicate, gateway.ReasonEpisodeOpen)
 	g.wantOutcome(alert("KubePodCrashLooping", "shop", "other"), gateway.Spooled, gateway.ReasonSpooled)
 	g.wantOutcome(resolvedAt(known, now), gateway.Spooled, gateway.ReasonSpooled)
-	g.wantOutcome(resolvedAt(alert("Unknown", "shop", "cart"), now), gateway.Resolved, gateway.ReasonNothingToResolve)
+	// Another replica may know what it ends.
+	g.wantOutcome(resolvedAt(alert("Unknown", "shop", "cart"), now), gateway.Spooled, gateway.ReasonSpooled)
 	if g.sink.creates != creates {
 		t.Errorf("the API was asked %d times while it was known to be away", g.sink.creates-creates)
 	}
@@ -197,6 +198,26 @@ func TestDrainedTwice(t *testing.T) {
 	if own, _ := g.sink.orders(); len(own) != 1 {
 		t.Errorf("%d requests, want 1", len(own))
 	}
+}
+
+// TestOvertakenByItsEnd: while the signal lay in the spool its resolved came to
+// another replica and matched nothing.
+func TestOvertakenByItsEnd(t *testing.T) {
+	t.Parallel()
+	g, m := newSpooled(t)
+	s := alert("KubePodCrashLooping", "shop", "cart")
+	end := outage(g)
+	g.wantOutcome(s, gateway.Spooled, gateway.ReasonSpooled)
+	end()
+	g.clock.advance(time.Minute)
+	other := newReplica(t, g.sink.cluster, g.ledger)
+	other.wantOutcome(resolvedAt(s, g.clock.now()), gateway.Resolved, gateway.ReasonNothingToResolve)
+	if d := m.drain(t, g)[0]; d.Outcome != gateway.Resolved || d.Reason != gateway.ReasonLateFiring {
+		t.Errorf("drained as %+v, want a late firing", d)
+	}
+	// What fires on is trouble still.
+	g.clock.advance(time.Hour)
+	g.wantOutcome(s, gateway.Created, gateway.ReasonNewEpisode)
 }
 
 // TestDrainedIntoAStorm: storms are judged as of the drain, so that what was

@@ -140,8 +140,14 @@ func TestServersClockIsSet(t *testing.T) {
 		before := c.Now()
 		w.offset += test.by
 		w.answer(c, time.Millisecond, time.Millisecond)
-		if after := c.Now(); after.Before(before) != test.steps {
+		after := c.Now()
+		if after.Before(before) != test.steps {
 			t.Errorf("%s: %s after %s", name, after, before)
+		}
+		// It may go slower for a while, and never stands still.
+		w.now = w.now.Add(time.Second)
+		if went := c.Now().Sub(after); went < 490*time.Millisecond || went > time.Second {
+			t.Errorf("%s: it went %s in a second", name, went)
 		}
 		for range 30 {
 			last := c.Now()

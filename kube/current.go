@@ -57,15 +57,20 @@ func (s *Sink) open(ctx context.Context, o metav1.ListOptions) (watch.Interface,
 		o.TimeoutSeconds = &seconds
 	}
 	l := &listener{whole: s.hear, now: s.clock.elapsed}
-	l.moved.Store(int64(s.clock.elapsed()))
-	w, err := s.api.watch(context.WithValue(ctx, listenerKey{}, l), o)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, listenerKey{}, l))
+	w, err := s.api.watch(ctx, o)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
+	l.moved.Store(int64(s.clock.elapsed()))
+	m := &mortal{Interface: w, cancel: cancel, ended: make(chan struct{})}
+	over := s.lost
 	if lists {
-		return s.renewing(ctx, w, func(opened time.Duration) bool { return s.listed(l, opened) }), nil
+		over = func(opened time.Duration) bool { return s.listed(l, opened) }
 	}
-	return s.renewing(ctx, w, s.lost), nil
+	go s.renew(m, over)
+	return m, nil
 }
 
 // attentive is a transport that hears watches end.
@@ -105,17 +110,26 @@ func (h *heard) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// stopGrace is how long a watch has to stop by itself.
+const stopGrace = time.Second
+
 // mortal is a watch that can be ended by others than who reads it.
 type mortal struct {
 	watch.Interface
-	once  sync.Once
-	ended chan struct{}
+	cancel context.CancelFunc
+	once   sync.Once
+	ended  chan struct{}
 }
 
-// Stop implements watch.Interface.
+// Stop implements watch.Interface. A compressed body can't be closed while it is
+// read, that is for as long as nothing comes over a dead connection, unless the
+// request is cancelled; that alone would look like a failure of the watch.
 func (m *mortal) Stop() {
 	m.once.Do(func() { close(m.ended) })
+	late := time.AfterFunc(stopGrace, m.cancel)
 	m.Interface.Stop()
+	late.Stop()
+	m.cancel()
 }
 
 // lost reports whether a watch is silent that was opened at a local time.
@@ -137,30 +151,29 @@ func (s *Sink) listed(l *listener, opened time.Duration) bool {
 	return complete && silent >= s.options.Silence/4 || now-time.Duration(l.moved.Load()) >= s.options.Silence
 }
 
-// renewing returns w, which ends when over says so of the local time at which it
-// was opened: its connection may lead nowhere. The reflector opens another from
-// where this one stopped.
-func (s *Sink) renewing(ctx context.Context, w watch.Interface, over func(opened time.Duration) bool) watch.Interface {
-	m := &mortal{Interface: w, ended: make(chan struct{})}
+// renew ends a watch when over says so of the local time at which it was opened.
+// Its connection may lead nowhere, and the reflector opens another from where
+// this one stopped.
+func (s *Sink) renew(m *mortal, over func(opened time.Duration) bool) {
 	opened := s.clock.elapsed()
-	go func() {
-		tick := time.NewTicker(s.options.Silence / 8)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-			case <-m.ended:
-				return
-			case <-ctx.Done():
-				return
-			}
-			if over(opened) {
-				m.Stop()
-				return
-			}
+	tick := time.NewTicker(s.options.Silence / 8)
+	defer tick.Stop()
+	for !over(opened) {
+		select {
+		case <-tick.C:
+		case <-m.ended:
+			return
 		}
-	}()
-	return m
+	}
+	m.Stop()
+}
+
+// Refresh implements gateway.Sink.
+func (s *Sink) Refresh(ctx context.Context, f gateway.Fingerprint) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", errUnsent, context.Cause(ctx))
+	}
+	return s.refresh(ctx, f)
 }
 
 // refresh reads live what the index shows of f, and what may have come after

@@ -122,6 +122,7 @@ func TestNothingIsSentUnderAnEndedContext(t *testing.T) {
 	if err := s.Settle(ctx, signal.Fingerprint); !errors.Is(err, away) {
 		t.Errorf("settling a create of unknown outcome: %v", err)
 	}
+	s.writers.Wait()
 	if n := calls.Load(); n != 0 {
 		t.Errorf("%d calls were sent", n)
 	}

@@ -42,14 +42,25 @@ var Rulings = [...]string{Struck, Withdrawn, Joined, Closed, LeftAlone}
 
 func disputePause() time.Duration { return wait.Jitter(disputeDelay/4, 6) }
 
-// claim is Request.Claim without making a Request.
+// claim is Request.Claim without making a Request, by when the request last stood.
 func (r *record) claim() gateway.Claim {
 	t := r.traits.Value()
 	return gateway.Claim{
 		Attempt: r.attempt, Phase: t.phase, Path: t.path, Deleting: r.deleting,
 		Closed: r.storm != nil && !r.storm.closed.IsZero(),
-		First:  unpack(r.firstSeen), Last: unpack(r.lastSeen),
+		First:  unpack(r.firstSeen), Last: r.lastStood(),
 	}
+}
+
+// lastStood returns when r last stood for its trouble for certain: when it was
+// last seen, and where it has not ended when it was created too. Its signal may
+// have lain in a spool for long before that, while others decided without it.
+func (r *record) lastStood() time.Time {
+	last, e := unpack(r.lastSeen), r.episode()
+	if _, ended := e.Resolved(); ended {
+		return last
+	}
+	return later(last, unpack(r.created))
 }
 
 // rivals returns the requests of a line that may be in dispute.

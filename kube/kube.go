@@ -244,29 +244,21 @@ func codeText(code int) string {
 // internal error without a reason, so that there is only the text to go by.
 var tooLarge = []string{"etcdserver: request is too large", "trying to send message larger than max"}
 
-// denied reports whether a message is that of a webhook or a policy of the
-// cluster that said no, under whatever status it chose. Its owner may mend that.
-func denied(message string) bool {
-	_, why, _ := strings.Cut(message, ": ")
-	return strings.HasPrefix(message, "admission webhook ") || strings.HasPrefix(why, "ValidatingAdmissionPolicy ")
-}
-
 // refused reports whether the API will never take what it was sent: it is
-// invalid or too large. All else may pass: a namespace that is going away, a
-// quota, a CRD that is not there yet, a full etcd.
+// invalid, if only to a policy of the cluster, or too large. All else may pass: a
+// namespace that is going away, a quota, a CRD that is not there yet, a full
+// etcd.
 func refused(err error) bool {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) {
 		return false
 	}
 	says := func(text string) bool { return strings.Contains(status.Status().Message, text) }
-	switch code := int(status.Status().Code); {
-	case code == http.StatusRequestEntityTooLarge, slices.ContainsFunc(tooLarge, says):
+	switch status.Status().Code {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		return true
-	case code == http.StatusBadRequest, code == http.StatusUnprocessableEntity:
-		return !denied(status.Status().Message)
 	default:
-		return false
+		return slices.ContainsFunc(tooLarge, says)
 	}
 }
 

@@ -45,7 +45,7 @@ func (x *index) outranks(own *record, m *member) bool {
 		return false
 	}
 	first, last := m.span()
-	return gateway.Together(unpack(own.firstSeen), unpack(own.lastSeen), first, last, x.window)
+	return gateway.Together(unpack(own.firstSeen), own.lastStood(), first, last, x.window)
 }
 
 // precedes reports whether o is an earlier membership of m's episode, in a storm

@@ -1,8 +1,10 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,7 +31,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	var group errgroup.Group
 	for range flushers {
 		group.Go(func() error {
-			s.flushLoop()
+			s.flushLoop(ctx)
 			return nil
 		})
 	}
@@ -188,6 +190,8 @@ func (s *store) Replace(list []any, resourceVersion string) error {
 	for i, obj := range list {
 		observations[i] = s.observe(obj)
 	}
+	// A reflector that was told of them one by one hands them over in any order.
+	slices.SortFunc(observations, func(a, b *observation) int { return cmp.Compare(a.version, b.version) })
 	s.index.replace(observations, version)
 	s.hear()
 	select {

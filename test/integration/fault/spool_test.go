@@ -1,6 +1,9 @@
 package fault
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -8,8 +11,14 @@ import (
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/api/v1alpha1"
 	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/spool"
 	"kubernaut.io/gateway/test/harness"
 )
 
@@ -146,4 +155,104 @@ func TestRequestsByOthersAreFoundByTheDrain(t *testing.T) {
 	p.off(cut)
 	awaitDrained(t, g)
 	mustHave(t, g, 1)
+}
+
+// TestRefusedIsSetAsideAndRetried: an admission policy refuses what no retry of
+// the sender would mend, and a person mends it.
+func TestRefusedIsSetAsideAndRetried(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	g, p := start(t, spooling(dir, 1<<20), hasty(8*time.Second))
+	lift := refuseByPolicy(t, g)
+	awaitRefusal(t, g)
+	live, drained := fresh(), fresh()
+
+	got := post(t, g, live)
+	if got.Outcome != string(gateway.Rejected) || !strings.Contains(got.Reason, "not today") {
+		t.Fatalf("%s (%s), want rejected for what the policy says", got.Outcome, got.Reason)
+	}
+	cut := p.away()
+	send(t, g, drained, gateway.Spooled, gateway.ReasonSpooled)
+	p.off(cut)
+	awaitDrained(t, g)
+	mustHave(t, g, 0)
+
+	lift()
+	refused, err := spool.ListRefused(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, r := range refused {
+		ids = append(ids, r.ID)
+	}
+	if len(ids) != 3 {
+		t.Fatalf("%d set aside, want the probe, the live and the drained one: %+v", len(ids), refused)
+	}
+	if err := spool.Retry(dir, ids...); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "requests of all that was retried", func() bool { return len(g.List(t)) == len(ids) })
+}
+
+// refuseByPolicy lets no request of the gateway's namespace be created, until
+// the policy is lifted.
+func refuseByPolicy(t *testing.T, g *harness.Gateway) (lift func()) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(shared.REST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admission := client.AdmissionregistrationV1()
+	name := "refuse-" + g.Namespace
+	reason := metav1.StatusReasonInvalid
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Create},
+					Rule: admissionv1.Rule{
+						APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: []string{v1alpha1.Resource},
+					},
+				},
+			}}},
+			Validations: []admissionv1.Validation{{
+				Expression: fmt.Sprintf("request.namespace != %q", g.Namespace), Message: "not today", Reason: &reason,
+			}},
+		},
+	}
+	if _, err := admission.ValidatingAdmissionPolicies().Create(t.Context(), policy, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		},
+	}
+	if _, err := admission.ValidatingAdmissionPolicyBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		err := errors.Join(
+			admission.ValidatingAdmissionPolicyBindings().Delete(context.Background(), name, metav1.DeleteOptions{}),
+			admission.ValidatingAdmissionPolicies().Delete(context.Background(), name, metav1.DeleteOptions{}))
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// awaitRefusal waits until a policy is in force, and takes back what it let
+// pass before.
+func awaitRefusal(t *testing.T, g *harness.Gateway) {
+	t.Helper()
+	harness.Eventually(t, "the policy in force", func() bool {
+		got := post(t, g, fresh())
+		if got.Outcome == string(gateway.Created) {
+			mustDelete(t, g, got.RemediationRequest.Name)
+		}
+		return got.Outcome == string(gateway.Rejected)
+	})
 }
