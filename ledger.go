@@ -85,12 +85,13 @@ type Ledger interface {
 	Leave(ctx context.Context, e Entry) error
 }
 
-// ledgerPatience is how long the ledger may hold up one signal, all its calls
-// together. A ledger answers in a millisecond or is in trouble, and a sender
+// ledgerPatience is how long the ledger may hold up a request, all its calls for
+// the signals of one fingerprint together; fingerprints don't wait for each
+// other. A ledger answers in a millisecond or is in trouble, and a sender
 // waits for its answer.
 const ledgerPatience = 250 * time.Millisecond
 
-// patience is a Ledger for one signal, which goes on without it when it is
+// patience is a Ledger for the signals of one fingerprint, which goes on without it when it is
 // slow. A ledger that answers without waiting is never too slow: on a busy
 // machine it is this process that takes its time.
 type patience struct {

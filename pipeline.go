@@ -107,8 +107,9 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 	var wait sync.WaitGroup
 	for _, same := range b.order {
 		wait.Go(func() {
+			ledger := p.patient()
 			for _, i := range b.later[same] {
-				decisions[i] = p.decide(ctx, &signals[i])
+				decisions[i] = p.decide(ctx, &signals[i], ledger)
 			}
 		})
 	}
@@ -197,24 +198,30 @@ type turn struct {
 	// at is as of when storms are judged.
 	at time.Time
 	// ledger is the pipeline's, with what patience there is left for it.
-	ledger patience
+	ledger *patience
 	// away says that the API is not to be asked.
 	away bool
 }
 
-func (p *Pipeline) turn(s *Signal, at time.Time) *turn {
-	return &turn{Signal: s, at: at, ledger: patience{Ledger: p.Ledger, now: p.Now, left: ledgerPatience}}
+// patient returns the ledger for the signals of one fingerprint in a request.
+func (p *Pipeline) patient() *patience {
+	return &patience{Ledger: p.Ledger, now: p.Now, left: ledgerPatience}
 }
 
 // decide decides one signal under its fingerprint's lock. What the API can't
-// take goes to the spool, and so does what comes after it.
-func (p *Pipeline) decide(ctx context.Context, s *Signal) Decision {
+// take goes to the spool, and so does what comes after it, which need not wait
+// for the lock that a drain may hold for long.
+func (p *Pipeline) decide(ctx context.Context, s *Signal, ledger *patience) Decision {
+	if p.holds(s.Fingerprint) {
+		d := p.spool(ctx, s, ReasonSpooledBehind, nil)
+		d.Fingerprint = s.Fingerprint
+		return d
+	}
 	return p.locked(ctx, s, func() Decision {
 		if p.holds(s.Fingerprint) {
 			return p.spool(ctx, s, ReasonSpooledBehind, nil)
 		}
-		t := p.turn(s, s.ReceivedAt)
-		t.away = p.Spool != nil && p.Spool.Away()
+		t := &turn{Signal: s, at: s.ReceivedAt, ledger: ledger, away: p.Spool != nil && p.Spool.Away()}
 		d, err := p.try(ctx, t)
 		switch {
 		case err == nil:

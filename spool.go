@@ -32,8 +32,8 @@ const appendTimeout = 5 * time.Second
 func (p *Pipeline) holds(f Fingerprint) bool { return p.Spool != nil && p.Spool.Holds(f) }
 
 // spool keeps a signal that something kept from its place, or says what the
-// sender is told. It is called under the fingerprint's lock, so that nothing of
-// it comes between.
+// sender is told. It is called under the fingerprint's lock, or where the spool
+// holds signals of it already, so that nothing of it comes between.
 func (p *Pipeline) spool(ctx context.Context, s *Signal, why Reason, cause error) Decision {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
 	defer cancel()
@@ -70,7 +70,7 @@ func detail(err error) string {
 func (p *Pipeline) Drain(ctx context.Context, s *Signal) Decision {
 	s.Spooled = true
 	d := p.locked(ctx, s, func() Decision {
-		d, err := p.attempt(ctx, p.turn(s, p.Now()))
+		d, err := p.attempt(ctx, &turn{Signal: s, at: p.Now(), ledger: p.patient()})
 		if err != nil {
 			return failure(err)
 		}

@@ -246,15 +246,23 @@ func (a *App) Run(ctx context.Context) error {
 	serving.Go(a.admin.serve)
 	serving.Go(func() error { return a.open(outer) })
 	serving.Go(func() error {
+		select {
+		case <-inner.Done():
+			return context.Cause(inner)
+		case <-outer.Done():
+			return nil
+		}
+	})
+	serving.Go(func() error {
 		<-outer.Done()
 		return a.close()
 	})
 	err := serving.Wait()
-	stop()
-	err = errors.Join(err, running.Wait())
-
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
+	defer context.AfterFunc(flush, a.sink.Abandon)()
+	stop()
+	err = errors.Join(err, running.Wait())
 	return errors.Join(err, a.sink.Stop(flush), a.closeStores())
 }
 

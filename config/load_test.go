@@ -387,7 +387,7 @@ line 11: matrix.path.not_one: "not_one" is not a name; use at most 63 lower-case
 		"redis": {
 			loopback + `
 redis:
-  addresses: [redis, ":6379"]
+  addresses: [redis, ":6379", "redis:99999"]
   passwordFile: ` + dir + `/missing
   sentinel: {username: a}
   keyPrefix: "a{b"
@@ -396,6 +396,7 @@ spool: {dir: ` + dir + `/file}
 `,
 			`line 4: redis.addresses[0]: "redis" is not an address; write host:port, such as redis:6379
 line 4: redis.addresses[1]: ":6379" is not an address; write host:port, such as redis:6379
+line 4: redis.addresses[2]: "redis:99999" is not an address; write host:port, such as redis:6379
 line 5: redis.passwordFile: stat ` + dir + `/missing: no such file or directory
 line 6: redis.sentinel: it has no effect without redis.masterName, the name by which the Sentinels know the master
 line 7: redis.keyPrefix: "a{b" is not a prefix; write 1 to 64 characters without braces and space

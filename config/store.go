@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 )
 
 func (c *Config) checkRedis(k *checker) {
 	r := &c.Redis
 	for i, address := range r.Addresses {
-		if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		host, port, err := net.SplitHostPort(address)
+		if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
 			k.problem(fmt.Sprintf("redis.addresses[%d]", i), "%q is not an address; write host:port, such as redis:6379", address)
 		}
 	}

@@ -37,9 +37,6 @@ const (
 	LeftAlone = "left"
 )
 
-// Rulings are all values that Observer.Disputed is told.
-var Rulings = [...]string{Struck, Withdrawn, Joined, Closed, LeftAlone}
-
 func disputePause() time.Duration { return wait.Jitter(disputeDelay/4, 6) }
 
 // claim is Request.Claim without making a Request, by when the request last stood.

@@ -136,6 +136,27 @@ func TestMembersThatAreNotStruck(t *testing.T) {
 	}
 }
 
+// A request whose signal lay in a spool for an hour while others decided without
+// it stands for its trouble from when it was created, unless that has ended.
+func TestDrainedRequestsStandFromTheirCreation(t *testing.T) {
+	f := gateway.Fingerprint{9}
+	hour := noon.Add(time.Hour)
+	for _, ended := range []bool{false, true} {
+		x := newDisputes()
+		own := opened(f, 1, 10, noon, 1)
+		own.request.Created = hour
+		if ended {
+			own.request.Episode.Alerts[0].ResolvedAt = noon.Add(time.Minute)
+		}
+		storm := crowd("demo", 1, 11, listed(f, hour, 1))
+		x.see(own)
+		x.see(storm)
+		if r := x.record(storm.request.Fingerprint, 1); x.struck(r.storm.order[0]) == ended {
+			t.Errorf("ended before: %v; struck: %v", ended, !ended)
+		}
+	}
+}
+
 // What was pending for a request that another replica withdraws goes to the one
 // that stands, a deleted one's that nothing stands for does not.
 func TestPendingGoesToWhatStands(t *testing.T) {
@@ -176,7 +197,7 @@ func TestWaitersOfTheStruckAreTurnedAway(t *testing.T) {
 	end := at
 	end.Resolved = true
 	waiters := []*waiter{{f: f, sighting: at, join: &join}, {f: f, sighting: end}, {f: g, sighting: end}}
-	d, err := x.draft(r, "kubernaut-system", waiters, 10)
+	d, err := x.draft(r, "kubernaut-system", waiters, 10, noon)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestWhatIsRefusedForGood(t *testing.T) {
 		"namespace is going":         {403, status(403, metav1.StatusReasonForbidden, `remediationrequests.remediation.kubernaut.io "rr-1" is forbidden: unable to create new content in namespace x because it is being terminated`), false, true},
 		"over quota":                 {403, status(403, metav1.StatusReasonForbidden, `remediationrequests.remediation.kubernaut.io "rr-1" is forbidden: exceeded quota: q`), false, true},
 		"a webhook says no":          {400, status(400, metav1.StatusReasonBadRequest, `admission webhook "v.example.com" denied the request without explanation`), true, false},
-		"a webhook forbids":          {403, status(403, metav1.StatusReasonForbidden, `admission webhook "v.example.com" denied the request: no`), false, true},
+		"a webhook forbids":          {403, status(403, metav1.StatusReasonForbidden, `admission webhook "v.example.com" denied the request: no`), true, true},
 		"a webhook is away":          {500, status(500, metav1.StatusReasonInternalError, `Internal error occurred: failed calling webhook "v.example.com"`), false, false},
 		"a policy says no":           {422, status(422, metav1.StatusReasonInvalid, `remediationrequests.remediation.kubernaut.io "rr-1" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), true, false},
 		"no rights":                  {401, status(401, metav1.StatusReasonUnauthorized, "Unauthorized"), false, true},

@@ -101,6 +101,22 @@ func TestNewestIsTheHighestNumber(t *testing.T) {
 	}
 }
 
+// A request that waits for its finalizers stands for nothing, whichever of it
+// and a membership came first.
+func TestMembershipStandsWhereTheRequestIsBeingDeleted(t *testing.T) {
+	f := gateway.Fingerprint{9}
+	for _, joined := range []time.Duration{-time.Millisecond, time.Minute} {
+		x := newDisputes()
+		own := opened(f, 1, 2, noon, 1)
+		own.request.Deleting = true
+		x.see(own)
+		x.see(crowd("shop", 1, 3, listed(f, noon.Add(joined), 1)))
+		if newest, highest := x.newest(f); newest == nil || newest.Storm == nil || highest != 1 {
+			t.Errorf("joined %s after the request was created: newest %+v, number %d", joined, newest, highest)
+		}
+	}
+}
+
 func TestStatusHasRoomForTheLargestStorm(t *testing.T) {
 	x := newIndex("", lateFiring)
 	g := gateway.Group{Kind: gateway.StormRate, Name: "demo"}
@@ -132,7 +148,7 @@ func TestStatusHasRoomForTheLargestStorm(t *testing.T) {
 			done: make(chan error, 1),
 		})
 	}
-	d, err := x.draft(r, "kubernaut-system", waiters, 5000)
+	d, err := x.draft(r, "kubernaut-system", waiters, 5000, noon)
 	if err != nil {
 		t.Fatal(err)
 	}

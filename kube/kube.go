@@ -53,7 +53,7 @@ type Observer interface {
 	// API server's status code, or none.
 	Wrote(verb, code string)
 	// Disputed is told how a dispute between two requests or memberships was
-	// settled by this replica, one of Rulings.
+	// settled by this replica: Struck and the others.
 	Disputed(ruling string)
 }
 
@@ -131,7 +131,8 @@ type api struct {
 	namespace string
 	observer  Observer
 	params    runtime.ParameterCodec
-	// slots bounds the writes and live reads under way.
+	// slots bounds the writes under way, and the live reads that decisions wait
+	// for.
 	slots chan struct{}
 }
 
@@ -244,21 +245,31 @@ func codeText(code int) string {
 // internal error without a reason, so that there is only the text to go by.
 var tooLarge = []string{"etcdserver: request is too large", "trying to send message larger than max"}
 
+// denied reports whether a message is that of an admission webhook or policy of
+// the cluster that says no to this object. There is nothing but its text to know
+// it by: the status is the webhook's choice, 403 where it makes none.
+func denied(message string) bool {
+	return strings.HasPrefix(message, "admission webhook ") && strings.Contains(message, " denied the request") ||
+		strings.Contains(message, ": ValidatingAdmissionPolicy ") && strings.Contains(message, " denied request")
+}
+
 // refused reports whether the API will never take what it was sent: it is
-// invalid, if only to a policy of the cluster, or too large. All else may pass: a
-// namespace that is going away, a quota, a CRD that is not there yet, a full
-// etcd.
+// invalid, too large, or not what the cluster's policy allows. All else may
+// pass: a namespace that is going away, a quota, a CRD that is not there yet, a
+// full etcd.
 func refused(err error) bool {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) {
 		return false
 	}
-	says := func(text string) bool { return strings.Contains(status.Status().Message, text) }
+	message := status.Status().Message
 	switch status.Status().Code {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
 		return true
+	case http.StatusForbidden:
+		return denied(message)
 	default:
-		return slices.ContainsFunc(tooLarge, says)
+		return slices.ContainsFunc(tooLarge, func(text string) bool { return strings.Contains(message, text) })
 	}
 }
 

@@ -285,7 +285,7 @@ func (s *Sink) certain(f gateway.Fingerprint) {
 
 // settleLoop finds out, until ctx ends, what became of creates whose
 // fingerprint has not come back. It only reads: their senders were told that
-// they were not accepted.
+// they were not accepted, or their signals are in the spool.
 func (s *Sink) settleLoop(ctx context.Context) {
 	tick := time.NewTicker(settleInterval)
 	defer tick.Stop()

@@ -48,15 +48,15 @@ type draft struct {
 }
 
 // draft returns the status of r with its flying changes and what the waiters
-// want, computed from what the index shows now.
-func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers int) (*draft, error) {
+// want, computed from what the index shows now, at a time of the API server's.
+func (x *index) draft(r *record, namespace string, waiters []*waiter, maxMembers int, now time.Time) (*draft, error) {
 	d, err := x.encoded(r, namespace, waiters, maxMembers)
 	if err != nil || len(d.body) <= maxStatusBytes || r.storm == nil {
 		return d, err
 	}
 	// No room for those who would join: they are turned away, and nobody else
 	// joins any more.
-	rest := []*waiter{{closed: time.Now(), done: make(chan error, 1)}}
+	rest := []*waiter{{closed: now, done: make(chan error, 1)}}
 	var away []*waiter
 	for _, w := range waiters {
 		if w.joins() {

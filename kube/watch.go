@@ -78,6 +78,9 @@ func (s *Sink) Stop(ctx context.Context) error {
 	return nil
 }
 
+// Abandon ends all writing at once, for a stop that takes too long.
+func (s *Sink) Abandon() { s.cancel() }
+
 // Check finds out whether the API server serves RemediationRequests to this
 // gateway, and if not, says what to do.
 func (s *Sink) Check(ctx context.Context) error {

@@ -145,7 +145,7 @@ func (s *Sink) fail(k key, r *record, waiters []*waiter, err error) {
 // when all are in the cluster and the waiters have been told.
 func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 	for range maxConflicts {
-		d, err := s.index.draft(r, s.options.Namespace, waiters, s.options.MaxMembers)
+		d, err := s.index.draft(r, s.options.Namespace, waiters, s.options.MaxMembers, s.Now())
 		if err != nil {
 			return fmt.Errorf("%w: %w", gateway.ErrRefused, err)
 		}
@@ -261,7 +261,9 @@ func (s *Sink) flushLoop(ctx context.Context) {
 		if shutdown {
 			return
 		}
-		s.reconcile(k)
+		if ctx.Err() == nil {
+			s.reconcile(k)
+		}
 		if s.index.pending(k) && s.limiter.Wait(ctx) == nil {
 			s.flush(k)
 		}

@@ -27,10 +27,10 @@ import (
 )
 
 const (
-	// DefaultKeyPrefix is the default of redis.keyPrefix.
-	DefaultKeyPrefix = "gateway"
-	// DefaultLateFiring is the contract's default of dedup.lateFiring.
-	DefaultLateFiring = 2 * time.Minute
+	// defaultKeyPrefix is the default of redis.keyPrefix.
+	defaultKeyPrefix = "gateway"
+	// defaultLateFiring is the contract's default of dedup.lateFiring.
+	defaultLateFiring = 2 * time.Minute
 
 	// idle is how long counts and sightings are kept after the last one. What
 	// is forgotten begins again at what the cluster shows, and counts are
@@ -78,7 +78,7 @@ type Options struct {
 	SentinelPassword func() (string, error)
 	// TLS is for servers and Sentinels; nil for plain TCP.
 	TLS *tls.Config
-	// KeyPrefix begins all keys, DefaultKeyPrefix where it is empty.
+	// KeyPrefix begins all keys, defaultKeyPrefix where it is empty.
 	KeyPrefix string
 
 	// LateFiring is for how long an end is kept at least; it is kept twice as
@@ -141,7 +141,7 @@ func New(o Options) (*Ledger, error) {
 		return nil, err
 	}
 	if o.LateFiring <= 0 {
-		o.LateFiring = DefaultLateFiring
+		o.LateFiring = defaultLateFiring
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -155,7 +155,7 @@ func New(o Options) (*Ledger, error) {
 	kept := 2 * o.LateFiring
 	return &Ledger{
 		options: o, local: o.Local, observer: o.Observer, log: o.Logger.With(slog.String("component", "ledger")), now: o.Now, timeout: o.Timeout,
-		keys: keys{cmp.Or(o.KeyPrefix, DefaultKeyPrefix)},
+		keys: keys{cmp.Or(o.KeyPrefix, defaultKeyPrefix)},
 		ttl:  millis(max(idle, kept)), endTTL: millis(kept),
 		circuit: circuit{tried: make(chan struct{})}, calls: make(chan struct{}, maxCalls),
 		notes: newNotes(), complaints: &rate.Sometimes{First: 1, Interval: complainEvery},

@@ -50,6 +50,8 @@ type pace struct {
 	next  time.Time
 	// why is what the API last failed with.
 	why string
+	// probes counts them.
+	probes int
 }
 
 // begin is called when the API was found to be away.
@@ -154,6 +156,11 @@ func (s *Spool) pick(size int) ([]*queue, time.Duration) {
 	}
 	if wait := s.pace.next.Sub(now); wait > 0 {
 		return nil, wait
+	}
+	// Those that came first may have troubles of their own, any number of them:
+	// what came last tells whether the API takes what it is sent now.
+	if s.pace.probes++; s.pace.probes%2 == 0 {
+		s.promote()
 	}
 	return s.take(now, 1)
 }
@@ -297,6 +304,7 @@ func (s *Spool) failed(q *queue, wasAway bool, why string) {
 	defer s.mu.Unlock()
 	s.away.Store(true)
 	s.pace.fail(s.options.Now(), why)
+	q.tried = true
 	if wasAway {
 		s.release(q, time.Time{})
 	} else {

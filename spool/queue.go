@@ -23,6 +23,8 @@ type queue struct {
 	// busy says that the first item is being drained, ready that the queue is
 	// in the list of those that may be.
 	busy, ready bool
+	// tried says that the API was away when the first item was last tried.
+	tried bool
 	// fails counts the attempts in a row that failed for this queue alone. It
 	// rests until due, where that is not zero.
 	fails int
@@ -94,6 +96,21 @@ func (x *index) take(now time.Time, n int) ([]*queue, time.Duration) {
 	return taken, 0
 }
 
+// promote lets the newest of the ready queues that have not been tried be the
+// next, where there is one.
+func (x *index) promote() {
+	newest := -1
+	for i, q := range x.ready {
+		if !q.tried && (newest < 0 || q.items[0].sequence > x.ready[newest].items[0].sequence) {
+			newest = i
+		}
+	}
+	if newest > 0 {
+		q := x.ready[newest]
+		x.ready = slices.Insert(slices.Delete(x.ready, newest, newest+1), 0, q)
+	}
+}
+
 // release gives a queue back that was taken, to wait behind the others, or to
 // rest until it is due.
 func (x *index) release(q *queue, due time.Time) {
@@ -112,7 +129,7 @@ func (x *index) release(q *queue, due time.Time) {
 func (x *index) pop(q *queue) item {
 	first := q.items[0]
 	q.items = q.items[1:]
-	q.fails = 0
+	q.fails, q.tried = 0, false
 	x.signals--
 	return first
 }

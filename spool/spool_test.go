@@ -239,6 +239,30 @@ func TestOneFingerprintInTrouble(t *testing.T) {
 	}
 }
 
+// TestManyFingerprintsInTrouble: the API is there, and takes none of what came
+// first. What comes later does not wait for that.
+func TestManyFingerprintsInTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, t.TempDir(), mib, func(ctx context.Context, s *gateway.Signal) gateway.Decision {
+			if strings.HasPrefix(s.Name, "1000/") {
+				return created(ctx, s)
+			}
+			return away(ctx, s)
+		})
+		for f := range 200 {
+			r.append(t, signal(f, 1))
+		}
+		r.run(t)
+		time.Sleep(time.Minute)
+		healthy := signal(1000, 1)
+		r.append(t, healthy)
+		time.Sleep(4 * 5 * time.Second) // probes are at most so far apart
+		if r.Holds(healthy.Fingerprint) {
+			t.Error("it waits for the troubles of others")
+		}
+	})
+}
+
 // TestDrainLeavesRoom drains what an outage of half an hour left, against an
 // API that serves more to eight clients than to one.
 func TestDrainLeavesRoom(t *testing.T) {

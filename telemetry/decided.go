@@ -13,7 +13,7 @@ import (
 const maxLogValue = 512
 
 // Drained counts and logs what became of a signal that the spool kept. The
-// senders' series have counted it as spooled.
+// series by source have counted it as spooled, those by namespace have not.
 func (m *Metrics) Drained(s *gateway.Signal, d *gateway.Decision) {
 	if c, ok := m.spool.drained[d.Outcome]; ok {
 		c.Inc()
@@ -21,6 +21,7 @@ func (m *Metrics) Drained(s *gateway.Signal, d *gateway.Decision) {
 	if d.Outcome == gateway.Failed {
 		return // it will be tried again
 	}
+	m.countNamespace(s, d)
 	if level := levelOf(d); m.logger.Enabled(context.Background(), level) {
 		m.logger.LogAttrs(context.Background(), level, "spooled signal decided", attributes(s, d)...)
 	}

@@ -52,7 +52,7 @@ back. Nothing needs to be done about those.
 
 A signal that the API will never take, because what would have to be written is
 invalid or too large, is set aside with the API's reason. A person looks at it,
-mends what is wrong (an admission webhook, a quota, a rule of the sender), and
+mends what is wrong (a policy of the cluster, a rule of the sender), and
 has it retried or drops it. Each is a JSON file in DIR/refused, whole, to be read.
 
 All of this works with the gateway running and without, on the machine or in the

@@ -147,6 +147,15 @@ func (p *place) patchStatus(name, status string) {
 	}
 }
 
+// ended writes that the only alert of a request ended when it was last seen.
+func (p *place) ended(name string, s *gateway.Signal) {
+	p.Helper()
+	at := s.ReceivedAt.UTC().Format(metav1.RFC3339Micro)
+	p.patchStatus(name, fmt.Sprintf(`{"signalState":"Resolved","resolvedTime":%q,"deduplication":{"occurrenceCount":1,`+
+		`"firstSeen":%[1]q,"lastSeen":%[1]q,"alerts":[{"hash":%[2]q,"start":%[3]q,"resolvedAt":%[1]q}]}}`,
+		at, s.Alert, s.StartsAt.UTC().Format(metav1.RFC3339Micro)))
+}
+
 // awaitLast waits until a request is the only one of those named that is there.
 func (p *place) awaitLast(name string, gone ...string) {
 	p.Helper()

@@ -197,6 +197,9 @@ func TestEpisodesApartAreLeftAlone(t *testing.T) {
 		s := p.again(trouble, "main")
 		s.ReceivedAt = s.ReceivedAt.Add(-ago)
 		names = append(names, p.raw(order(s, int64(i+1))))
+		if ago > 0 {
+			p.ended(names[i], s)
+		}
 	}
 	// A stuck one and its next attempt, both seen just now.
 	stuck, next := order(p.signal(), 1), order(p.again(troubles.Load(), "main"), 2)
