@@ -34,6 +34,7 @@ SEED ?= 0
 LENGTH ?= 10s
 SIGNALS ?= 10000
 MINUTES ?= 10
+SCHEDULES ?= 100000
 PACKAGES ?= ./...
 ARGS ?=
 
@@ -75,6 +76,10 @@ test: setup build ## set up, build, vet and run every test with the race detecto
 .PHONY: model
 model: setup ## check the model of two replicas with spin, every configuration and every broken variant (3 minutes)
 	@scripts/model.sh
+
+.PHONY: simulate
+simulate: ## run schedules of replicas, senders and faults in virtual time, and the mistakes that they catch (SCHEDULES=100000 SEED=0; half an hour)
+	$(PLAIN) go test -count=1 -timeout 0 -v ./test/simulation -run '^Test(Schedules|Variants)$$' -schedules $(SCHEDULES) -seed $(SEED)
 
 .PHONY: chaos
 chaos: setup build ## play rounds of outages with real processes and reconcile what was acknowledged (ROUNDS=50 SEED=0 LENGTH=10s)

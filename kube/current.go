@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -86,28 +87,49 @@ func (a *attentive) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil || !ok || response.StatusCode != http.StatusOK {
 		return response, err
 	}
-	response.Body = &heard{response.Body, l}
+	response.Body = &heard{ReadCloser: response.Body, listener: l}
 	return response, nil
 }
 
 // WrappedRoundTripper lets client-go look through the wrapper.
 func (a *attentive) WrappedRoundTripper() http.RoundTripper { return a.next }
 
+// errorEvent is in a watch that the API server gives up, as one that asks for
+// what is no longer kept. Within an object it may only be where it costs nothing
+// but a live read.
+var errorEvent = []byte(`"type":"ERROR"`)
+
 // heard is a watch's body. That it is read to its proper end means that nothing
-// was withheld; a connection that breaks ends otherwise.
+// was withheld, unless that was told; a connection that breaks ends otherwise.
 type heard struct {
 	io.ReadCloser
 	listener *listener
+	// last are the last bytes of what was read, in which an errorEvent may begin.
+	last []byte
+	// given says that the watch was given up.
+	given bool
 }
 
 // Read implements io.Reader.
 func (h *heard) Read(b []byte) (int, error) {
 	n, err := h.ReadCloser.Read(b)
 	h.listener.moved.Store(int64(h.listener.now()))
-	if err == io.EOF { // as io.Reader has it: what wraps it is no proper end
+	h.look(b[:n])
+	if err == io.EOF && !h.given { // as io.Reader has it: what wraps it is no proper end
 		h.listener.whole()
 	}
 	return n, err
+}
+
+// look looks for an errorEvent, which may come in two parts.
+func (h *heard) look(b []byte) {
+	most := len(errorEvent) - 1
+	seam := append(h.last, b[:min(len(b), most)]...)
+	h.given = h.given || bytes.Contains(b, errorEvent) || bytes.Contains(seam, errorEvent)
+	if len(b) >= most {
+		seam = b
+	}
+	h.last = append(h.last[:0], seam[max(0, len(seam)-most):]...)
 }
 
 // stopGrace is how long a watch has to stop by itself.

@@ -56,7 +56,7 @@ func TestCurrentWhileTheWatchIsHeard(t *testing.T) {
 		"deletion": func() error { return (&store{s}).Delete(request(gateway.Fingerprint{1}, 1, 3)) },
 		"bookmark": func() error { return (&store{s}).Bookmark("4") },
 		"proper end": func() error {
-			_, err := io.ReadAll(&heard{io.NopCloser(strings.NewReader("{}")), &listener{whole: s.hear, now: s.clock.elapsed}})
+			_, err := io.ReadAll(&heard{ReadCloser: io.NopCloser(strings.NewReader("{}")), listener: &listener{whole: s.hear, now: s.clock.elapsed}})
 			return err
 		},
 	}
@@ -74,8 +74,8 @@ func TestCurrentWhileTheWatchIsHeard(t *testing.T) {
 		}
 	}
 	broken := &heard{
-		io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("{}")))),
-		&listener{whole: s.hear, now: s.clock.elapsed},
+		ReadCloser: io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("{}")))),
+		listener:   &listener{whole: s.hear, now: s.clock.elapsed},
 	}
 	if _, err := io.ReadAll(broken); err == nil || s.Current() {
 		t.Errorf("a watch that broke off (%v) was heard", err)

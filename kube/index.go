@@ -30,6 +30,9 @@ type index struct {
 	// gone are requests that were deleted lately, and as of which version, so
 	// that an answer which comes late does not bring one back.
 	gone map[key]uint64
+	// listed is the version of the last list: what is older and not in it is
+	// gone, though nobody saw it go.
+	listed uint64
 	// recent are the requests created after since that nobody was told of yet,
 	// as storms count them. Once taken they are told to entered, which is called
 	// without the lock.
@@ -77,7 +80,7 @@ func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
 		highest = max(highest, l.records[n-1].sequence)
 	}
 	own, m := x.standing(l), l.member
-	for m != nil && (own == nil || m.joined.After(unpack(own.created))) {
+	for m != nil && m.supersedes(own) {
 		s := x.successor(m)
 		if s.isZero() {
 			return m.request(), highest
@@ -89,6 +92,27 @@ func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
 	}
 	return own.request(), highest
 }
+
+// supersedes reports whether a membership is to be judged by, and not its
+// episode's own request: the one that stands for an open episode, and of two
+// alike the newer.
+func (m *member) supersedes(own *record) bool {
+	if own == nil {
+		return true
+	}
+	_, ended := m.episode.Resolved()
+	e := own.episode()
+	_, ownEnded := e.Resolved()
+	stands, ownStands := !ended && m.storm.record.unfinished(), !ownEnded && own.unfinished()
+	if stands != ownStands {
+		return stands
+	}
+	return m.joined.After(own.began())
+}
+
+// began returns when r came to be. The API server's time is in whole seconds, in
+// which a membership may have ended; its signal may have come long before it.
+func (r *record) began() time.Time { return later(unpack(r.created), unpack(r.firstSeen)) }
 
 // record returns the record of a request, nil where it has gone.
 func (x *index) record(f gateway.Fingerprint, sequence int64) *record {
@@ -146,7 +170,7 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 		return nil
 	}
 	r := x.record(o.request.Fingerprint, o.request.Sequence)
-	if r == nil && o.version <= x.gone[key{o.request.Fingerprint, o.request.Sequence}] {
+	if r == nil && o.version <= max(x.listed, x.gone[key{o.request.Fingerprint, o.request.Sequence}]) {
 		return &o.request
 	}
 	if r == nil {
@@ -251,6 +275,7 @@ func (x *index) prune(f gateway.Fingerprint) {
 func (x *index) replace(list []*observation, version uint64) {
 	x.mu.Lock()
 	defer x.unlock()
+	x.listed = 0 // of what is in the list each is there
 	listed := make(map[*record]bool, len(list))
 	for _, o := range list {
 		if !o.ours {
@@ -259,6 +284,7 @@ func (x *index) replace(list []*observation, version uint64) {
 		x.seeLocked(o)
 		listed[x.record(o.request.Fingerprint, o.request.Sequence)] = true
 	}
+	x.listed = version
 	var gone []*record
 	for _, l := range x.lines {
 		for _, r := range l.records {

@@ -101,6 +101,22 @@ func TestNewestIsTheHighestNumber(t *testing.T) {
 	}
 }
 
+// A create's answer that comes after the request was deleted, and after a list
+// without it, does not bring it back: no watch would ever take it away again.
+func TestAnswerOlderThanTheListDoesNotBringARequestBack(t *testing.T) {
+	x := newDisputes()
+	f := gateway.Fingerprint{9}
+	x.replace(nil, 5)
+	x.see(opened(f, 1, 3, noon, 1))
+	if newest, _ := x.newest(f); newest != nil {
+		t.Errorf("it came back: %+v", newest)
+	}
+	x.see(opened(f, 1, 6, noon, 1))
+	if newest, _ := x.newest(f); newest == nil {
+		t.Error("the next one of its name is not known")
+	}
+}
+
 // A request that waits for its finalizers stands for nothing, whichever of it
 // and a membership came first.
 func TestMembershipStandsWhereTheRequestIsBeingDeleted(t *testing.T) {

@@ -32,6 +32,9 @@ stage "vet notifier" go -C test/e2e/notifier vet ./...
 # compiled once more, 6 minutes for other people's code. With the settings of
 # build.sh its tests are compiled from the cache.
 export CGO_ENABLED=0
+# The simulation plays only a few schedules with the race detector, under which
+# none is the same twice.
+stage "simulation" go test -trimpath -timeout 15m ./test/simulation
 stage "vet devcluster" go -C devcluster vet -trimpath ./...
 stage "test devcluster" go -C devcluster test -trimpath -short -timeout 15m ./...
 
