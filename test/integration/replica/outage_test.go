@@ -43,9 +43,9 @@ func TestOutageDrainsBehindLiveTraffic(t *testing.T) {
 	}
 	g := own.Start(t, withoutStorms, func(c *config.Config) { c.Spool.Dir = t.TempDir() })
 	full := *outageSignals >= fullOutage
-	capacity := 0.0
+	other, capacity := own.Start(t, withoutStorms), 0.0
 	if full {
-		capacity = createCapacity(t, own.Start(t, withoutStorms))
+		capacity = createCapacity(t, other)
 	}
 
 	if err := c.Kill(); err != nil {
@@ -70,6 +70,10 @@ func TestOutageDrainsBehindLiveTraffic(t *testing.T) {
 	drained := time.Since(back)
 	slowest, count := live()
 	rate := float64(len(spooled)) / drained.Seconds()
+	if full {
+		// The machine may have had other work before.
+		capacity = max(capacity, createCapacity(t, other))
+	}
 	t.Logf("drained in %v, %.0f/s; %d live signals meanwhile, the slowest took %v; the API server creates %.0f/s",
 		drained.Round(time.Millisecond), rate, count, slowest.Round(time.Millisecond), capacity)
 	if drained > drainLimit {
