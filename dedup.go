@@ -121,8 +121,10 @@ func createdAfter(newest *Request, s *Signal) bool {
 
 // waiting judges against a request that no controller has picked up.
 func (r DedupRules) waiting(s *Signal, newest *Request, unseen time.Duration) Verdict {
+	// Its signal may have lain in the spool for longer than staleAfter.
+	stood := min(unseen, s.ReceivedAt.Sub(newest.Created))
 	switch _, resolved := newest.Episode.Resolved(); {
-	case !resolved && unseen < r.staleAfter(s):
+	case !resolved && stood < r.staleAfter(s):
 		return duplicate(ReasonEpisodeOpen)
 	case unseen < r.Window:
 		return duplicate(ReasonSeenWithinWindow)

@@ -189,8 +189,9 @@ func TestFireWithoutPhase(t *testing.T) {
 	runFire(t, dedupRules(), []fireTest{
 		{name: "open, seen an hour ago", want: open},
 		{name: "open, just before stale", request: []requestOption{seenAgo(stale - tick)}, want: open},
-		{name: "open, exactly stale", request: []requestOption{seenAgo(stale)}, want: tooOld},
-		{name: "open, just after stale", request: []requestOption{seenAgo(stale + tick)}, want: tooOld},
+		{name: "open, exactly stale", request: []requestOption{seenAgo(stale), createdAt(now.Add(-stale))}, want: tooOld},
+		{name: "open, just after stale", request: []requestOption{seenAgo(stale + tick), createdAt(now.Add(-stale - tick))}, want: tooOld},
+		{name: "open, stale but drained from a spool lately", request: []requestOption{seenAgo(stale), createdAt(now.Add(tick - stale))}, want: open},
 		{name: "stale in the cluster, but the ledger saw it", request: []requestOption{seenAgo(stale)}, memory: seenLately, want: open},
 		{name: "the ledger saw it before the cluster did", memory: gateway.Memory{LastSeen: began}, want: open},
 		{name: "a new start", signal: []signalOption{startsAt(now)}, want: open},
@@ -349,7 +350,6 @@ func TestFireCreatedAfterReceipt(t *testing.T) {
 		state []requestOption
 		want  gateway.Verdict
 	}{
-		{"stale", []requestOption{seenAgo(48 * time.Hour)}, opens(gateway.ReasonEpisodeStale)},
 		{"stuck", []requestOption{since("processing", 3*time.Hour)}, stuck},
 		{"finished", []requestOption{since("failed", time.Hour)}, nextAttempt(gateway.ReasonStillFiring)},
 		{"dropped", []requestOption{since("skipped", time.Hour), resolvedAgo(time.Hour)}, opens(gateway.ReasonResolvedSinceDropped)},

@@ -104,10 +104,14 @@ func (m *member) supersedes(own *record) bool {
 	e := own.episode()
 	_, ownEnded := e.Resolved()
 	stands, ownStands := !ended && m.storm.record.unfinished(), !ownEnded && own.unfinished()
-	if stands != ownStands {
-		return stands
+	switch {
+	case stands && !ownStands:
+		return true
+	case ownStands && !stands:
+		return m.joined.After(own.lastStood())
+	default:
+		return m.joined.After(own.began())
 	}
-	return m.joined.After(own.began())
 }
 
 // began returns when r came to be. The API server's time is in whole seconds, in

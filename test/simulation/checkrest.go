@@ -87,8 +87,12 @@ func (c *checks) over(s *series) {
 	f := s.fingerprint.String()
 	own := c.api.of(f)
 	for i, o := range own {
-		// An end is written to the newest request alone.
-		if i == len(own)-1 && o.rr.DeletionTimestamp == nil && !gateway.Phase(o.rr.Status.OverallPhase).Terminal() && open(o, f, s.hash.String(), last.end(s)) {
+		// An end is written to the newest request alone, or to the membership that
+		// came after it had not been seen for too long.
+		since := slices.ContainsFunc(c.api.sheltering(f), func(storm *object) bool {
+			return storm.born.After(o.born) && apart(o, storm, f)
+		})
+		if i == len(own)-1 && !since && o.rr.DeletionTimestamp == nil && !gateway.Phase(o.rr.Status.OverallPhase).Terminal() && open(o, f, s.hash.String(), last.end(s)) {
 			c.fail("%s ended, which was acknowledged, and %s still shows it firing", s, titleOf(o.rr))
 		}
 	}
