@@ -59,6 +59,7 @@ func (s *Sink) open(ctx context.Context, o metav1.ListOptions) (watch.Interface,
 	}
 	l := &listener{whole: s.hear, now: s.clock.elapsed}
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, listenerKey{}, l))
+	began := s.clock.elapsed()
 	w, err := s.api.watch(ctx, o)
 	if err != nil {
 		cancel()
@@ -66,9 +67,11 @@ func (s *Sink) open(ctx context.Context, o metav1.ListOptions) (watch.Interface,
 	}
 	l.moved.Store(int64(s.clock.elapsed()))
 	m := &mortal{Interface: w, cancel: cancel, ended: make(chan struct{})}
-	over := s.lost
+	opened := s.clock.elapsed()
+	over := func() bool { return s.lost(opened) }
 	if lists {
-		over = func(opened time.Duration) bool { return s.listed(l, opened) }
+		// The list may be complete by now.
+		over = func() bool { return s.listed(l, began) }
 	}
 	go s.renew(m, over)
 	return m, nil
@@ -164,23 +167,21 @@ func (s *Sink) lost(opened time.Duration) bool {
 	return true
 }
 
-// listed reports whether a watch that began with a list at a local time is to
-// go: soon after the list, since it has no proper end that is heard in time, or
+// listed reports whether a watch that was asked for at a local time, and began
+// with a list, is to go: soon after the list, since it has no proper end that is heard in time, or
 // when the list does not come on.
-func (s *Sink) listed(l *listener, opened time.Duration) bool {
+func (s *Sink) listed(l *listener, began time.Duration) bool {
 	silent, now := s.silentFor(), s.clock.elapsed()
-	complete := silent < now-opened
+	complete := silent < now-began
 	return complete && silent >= s.options.Silence/4 || now-time.Duration(l.moved.Load()) >= s.options.Silence
 }
 
-// renew ends a watch when over says so of the local time at which it was opened.
-// Its connection may lead nowhere, and the reflector opens another from where
-// this one stopped.
-func (s *Sink) renew(m *mortal, over func(opened time.Duration) bool) {
-	opened := s.clock.elapsed()
+// renew ends a watch when over says so. Its connection may lead nowhere, and the
+// reflector opens another from where this one stopped.
+func (s *Sink) renew(m *mortal, over func() bool) {
 	tick := time.NewTicker(s.options.Silence / 8)
 	defer tick.Stop()
-	for !over(opened) {
+	for !over() {
 		select {
 		case <-tick.C:
 		case <-m.ended:

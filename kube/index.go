@@ -103,12 +103,14 @@ func (m *member) supersedes(own *record) bool {
 	_, ended := m.episode.Resolved()
 	e := own.episode()
 	_, ownEnded := e.Resolved()
-	stands, ownStands := !ended && m.storm.record.unfinished(), !ownEnded && own.unfinished()
+	waits := m.storm.record.unfinished()
+	stands, ownStands := waits && !ended, !ownEnded && own.unfinished()
 	switch {
 	case stands && !ownStands:
 		return true
 	case ownStands && !stands:
-		return m.joined.After(own.lastStood())
+		// It began when the own request had not been seen for too long.
+		return waits && m.joined.After(own.lastStood())
 	default:
 		return m.joined.After(own.began())
 	}

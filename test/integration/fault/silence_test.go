@@ -194,18 +194,20 @@ func TestQuietClusterIsHeard(t *testing.T) {
 		t.Helper()
 		p, via := mustProxy(t, of.REST)
 		listing := p.tell(lists)
-		b := mustBare(t, of.NewNamespace(t), via, doubleSilence)
+		// Longer than a busy machine may hold up an answer.
+		const patient = 5 * silence
+		b := mustBare(t, of.NewNamespace(t), via, func(o *kube.Options) { o.Silence = patient })
 		before := len(listing.hit)
 		watching := p.on(10_000, rule{hits: watches})
 		begin := time.Now()
-		for range 6 {
+		for range 4 {
 			<-watching.hit
 			if !b.sink.Current() {
 				t.Fatalf("not current after %s of quiet", time.Since(begin))
 			}
 		}
-		if quiet := time.Since(begin); quiet < 4*silence {
-			t.Errorf("six watches took %s, less than two silences", quiet)
+		if quiet := time.Since(begin); quiet < patient {
+			t.Errorf("four watches took %s, less than a silence", quiet)
 		}
 		if n := len(listing.hit) - before; n != 0 {
 			t.Errorf("%d lists", n)
