@@ -24,8 +24,9 @@ func (k *countingSink) Note(_ gateway.Fingerprint, newest *gateway.Request, _ ga
 
 type silence struct{}
 
-func (silence) Decided(*gateway.Signal, *gateway.Decision) {}
-func (silence) Drained(*gateway.Signal, *gateway.Decision) {}
+func (silence) Decided(*gateway.Signal, *gateway.Decision)  {}
+func (silence) Drained(*gateway.Signal, *gateway.Decision)  {}
+func (silence) Reviewed(*gateway.Signal, *gateway.Decision) {}
 
 func BenchmarkProcessDuplicates(b *testing.B) {
 	for _, size := range []int{1, 10, 100} {

@@ -68,6 +68,10 @@ const (
 	ReasonSuppressedName     Reason = "signal name is suppressed"
 	ReasonNormalEvent        Reason = "normal event"
 	ReasonOwnRequest         Reason = "about the gateway's own request"
+	ReasonPolicy             Reason = "suppressed by the policy"
+	ReasonSilenced           Reason = "silenced"
+	ReasonOff                Reason = "turned off by people"
+	ReasonShadow             Reason = "nothing is written in mode shadow"
 )
 
 // Reasons of a signal that is kept in the spool.

@@ -61,10 +61,19 @@ func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
 	if newest == nil {
 		return opens(ReasonNewEpisode)
 	}
+	v := r.against(newest, s, memory)
+	if v.Outcome == Created && overtaken(s, known) {
+		return Verdict{Outcome: Resolved, Reason: ReasonLateFiring}
+	}
+	return v
+}
+
+// against judges a firing signal, which is no echo, against the newest request.
+func (r DedupRules) against(newest *Request, s *Signal, memory Memory) Verdict {
 	if newest.Deleting {
 		return opens(ReasonRequestDeleting)
 	}
-	if SightingOf(s).Repeats(known) {
+	if known, _ := newest.Episode.Alert(s.Alert); SightingOf(s).Repeats(known) {
 		return duplicate(ReasonEventRepeated)
 	}
 	if createdAfter(newest, s) {
@@ -96,12 +105,16 @@ func (r DedupRules) Fire(s *Signal, newest *Request, memory Memory) Verdict {
 }
 
 // ended reports whether s is the echo of an alert that has ended, as its request
-// or the ledger knows it. A signal from the spool may also have been overtaken
-// by its own end, which came to another replica and matched nothing.
+// or the ledger knows it, which keeps the ends that matched nothing.
 func (r DedupRules) ended(s *Signal, known, remembered Alert) bool {
 	sighting := SightingOf(s)
-	overtaken := s.Spooled && remembered.ResolvedAt.After(s.ReceivedAt) && !s.StartsAt.After(remembered.StartsAt)
-	return overtaken || sighting.Late(remembered, r.LateFiring) || sighting.Late(known, r.LateFiring)
+	return overtaken(s, remembered) || sighting.Late(remembered, r.LateFiring) || sighting.Late(known, r.LateFiring)
+}
+
+// overtaken reports whether a signal from the spool comes behind its own end,
+// which another replica received: what it would open nobody would end.
+func overtaken(s *Signal, a Alert) bool {
+	return s.Spooled && a.ResolvedAt.After(s.ReceivedAt) && !s.StartsAt.After(a.StartsAt)
 }
 
 // createdPrecision is that of creation times in the Kubernetes API, which cuts

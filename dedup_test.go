@@ -103,6 +103,8 @@ func startsAt(t time.Time) signalOption {
 	return func(s *gateway.Signal) { s.StartsAt = t }
 }
 
+func spooled(s *gateway.Signal) { s.Spooled = true }
+
 func event(count int64) signalOption {
 	return func(s *gateway.Signal) {
 		s.Type, s.EventID, s.EventCount = gateway.TypeKubernetesEvent, "uid", count
@@ -206,6 +208,10 @@ func TestFireWithoutPhase(t *testing.T) {
 		{name: "resolved, seen exactly when the window ends", request: []requestOption{resolvedAgo(3 * time.Minute), seenAgo(window)}, want: resolved},
 		{name: "resolved, seen just after the window ended", request: []requestOption{resolvedAgo(3 * time.Minute), seenAgo(window + tick)}, want: resolved},
 		{name: "resolved, and the ledger saw it within the window", request: []requestOption{resolvedAgo(3 * time.Minute)}, memory: seenLately, want: within},
+		{name: "resolved since it was received, spooled", request: []requestOption{resolvedAgo(-tick), seenAgo(window)}, signal: []signalOption{spooled}, want: lateFiring},
+		{name: "resolved since it was received, not spooled", request: []requestOption{resolvedAgo(-tick), seenAgo(window)}, want: resolved},
+		{name: "resolved since it was received, spooled, of a newer start", request: []requestOption{resolvedAgo(-tick), seenAgo(window)}, signal: []signalOption{spooled, startsAt(began.Add(tick))}, want: resolved},
+		{name: "resolved since it was received, spooled within the window", request: []requestOption{resolvedAgo(-tick), seenAgo(window - tick)}, signal: []signalOption{spooled}, want: within},
 		{name: "resolved, and another alert is open", request: []requestOption{resolvedAgo(3 * time.Minute), otherOpen}, want: open},
 		{name: "resolved, but there were too many alerts to tell", request: []requestOption{resolvedAgo(3 * time.Minute), moreAlerts}, want: open},
 	})

@@ -13,6 +13,8 @@ var (
 	ErrStale = errors.New("decided on something out of date")
 	// ErrRefused means that the API will never take this object.
 	ErrRefused = errors.New("refused by the Kubernetes API")
+	// ErrHeld means that nothing is written in mode shadow.
+	ErrHeld = errors.New("nothing is written in mode shadow")
 )
 
 // ErrSpoolFull is what a Spool returns when there is no room for a signal.

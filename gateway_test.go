@@ -17,6 +17,8 @@ type observer struct {
 }
 
 // Drained implements gateway.Observer.
+func (o *observer) Reviewed(s *gateway.Signal, d *gateway.Decision) { o.Drained(s, d) }
+
 func (o *observer) Drained(_ *gateway.Signal, d *gateway.Decision) {
 	o.Decided(nil, d)
 }
@@ -47,17 +49,33 @@ func (n *namespaces) Override(namespace string) (environment, rule string, ok bo
 // contractOptions are the contract's defaults.
 func contractOptions() gateway.Options {
 	return gateway.Options{
-		Identity:    gateway.Identity{ByOwner: true},
+		Identity:   gateway.Identity{ByOwner: true},
+		Dedup:      dedupRules(),
+		Storms:     stormRules(),
+		Rules:      gateway.Fixed(contractRules()),
+		Namespaces: &namespaces{},
+	}
+}
+
+// contractRules are the contract's defaults, without a budget.
+func contractRules() gateway.Rules {
+	return gateway.Rules{
 		Suppression: gateway.Suppression{Severities: []string{"none"}, Names: []string{"Watchdog", "InfoInhibitor"}},
-		Dedup:       dedupRules(),
-		Storms:      stormRules(),
 		Environment: gateway.EnvironmentRules{
 			NamespaceLabels: []string{"environment"}, SignalLabels: []string{"environment", "env"},
 			Aliases: gateway.DefaultEnvironmentAliases(),
 		},
-		Matrix:     gateway.DefaultMatrix(),
-		Guard:      gateway.Guard{Namespaces: []string{"kubernaut-system", "kube-system", "monitoring"}},
-		Namespaces: &namespaces{},
+		Matrix: gateway.DefaultMatrix(),
+		Guard:  gateway.Guard{Namespaces: []string{"kubernaut-system", "kube-system", "monitoring"}},
+	}
+}
+
+// withRules changes the contract's rules.
+func withRules(change func(r *gateway.Rules)) func(o *gateway.Options) {
+	return func(o *gateway.Options) {
+		r := contractRules()
+		change(&r)
+		o.Rules = gateway.Fixed(r)
 	}
 }
 

@@ -15,6 +15,8 @@ type Guard struct {
 	Namespaces []string
 	// Cluster is the gateway's own, empty where it has no name.
 	Cluster string
+	// Budget bounds how many requests are automated at once.
+	Budget BudgetLimits
 }
 
 // controlPlaneKinds are kinds whose objects hold up the whole cluster.

@@ -83,6 +83,14 @@ type Ledger interface {
 	Enter(ctx context.Context, e Entry) (Standing, error)
 	// Leave takes an entry out again, whose episode got no request.
 	Leave(ctx context.Context, e Entry) error
+	// Book gives out a place in the automation's budget, again to who has it
+	// already, or returns the scope that has no room. An error means that it
+	// can't be told now how much of the budget is in use: unlike with all else,
+	// nobody may go on without the ledger then.
+	Book(ctx context.Context, b *Booking) (full Scope, err error)
+	// Release gives back places whose requests are finished or were
+	// never created. It never waits.
+	Release(held []Holding)
 }
 
 // ledgerPatience is how long the ledger may hold up a request, all its calls for
@@ -143,6 +151,15 @@ func (w *patience) Enter(ctx context.Context, e Entry) (standing Standing, err e
 		return err
 	})
 	return standing, err
+}
+
+// Book is Ledger.Book.
+func (w *patience) Book(ctx context.Context, b *Booking) (full Scope, err error) {
+	err = w.within(ctx, func(ctx context.Context) (err error) {
+		full, err = w.Ledger.Book(ctx, b)
+		return err
+	})
+	return full, err
 }
 
 // Leave is Ledger.Leave.

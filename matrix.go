@@ -96,11 +96,16 @@ func (m Matrix) Conclude(severity, environment string) (Priority, Path) {
 	if !ok {
 		priority = P2
 	}
+	return priority, m.path(environment, priority)
+}
+
+// path returns the path of a priority in an environment.
+func (m Matrix) path(environment string, priority Priority) Path {
 	path, ok := lookUpOr(m.Path, environment, OtherEnvironment)[priority]
 	if !ok {
-		path = Manual
+		return Manual
 	}
-	return priority, path
+	return path
 }
 
 func lookUpOr[V any](m map[string]V, key, otherwise string) V {

@@ -20,18 +20,23 @@ type Observer interface {
 	Decided(s *Signal, d *Decision)
 	// Drained is told what became of a signal that the spool kept.
 	Drained(s *Signal, d *Decision)
+	// Reviewed is told what became of a signal that was parked.
+	Reviewed(s *Signal, d *Decision)
 }
 
-// Options is what a Pipeline is made of. All but Now, Spool and Patience are
-// required.
+// Options is what a Pipeline is made of. All but Switch, Silences, Now, Spool and
+// Patience are required.
 type Options struct {
-	Identity    Identity
-	Suppression Suppression
-	Dedup       DedupRules
-	Storms      StormRules
-	Environment EnvironmentRules
-	Matrix      Matrix
-	Guard       Guard
+	Identity Identity
+	Dedup    DedupRules
+	Storms   StormRules
+	// Rules returns the rules that are in force. It is called once a batch.
+	Rules func() *Rules
+
+	// Switch is the people's hand on the automation; nil for none.
+	Switch Switch
+	// Silences are what people do not want to hear of; nil for none.
+	Silences Silences
 
 	Ledger     Ledger
 	Sink       Sink
@@ -50,6 +55,8 @@ type Options struct {
 
 func (o *Options) validate() error {
 	switch {
+	case o.Rules == nil:
+		return errors.New("pipeline: no rules")
 	case o.Ledger == nil:
 		return errors.New("pipeline: no ledger")
 	case o.Sink == nil:
@@ -67,7 +74,8 @@ func (o *Options) validate() error {
 // safe for concurrent use.
 type Pipeline struct {
 	Options
-	locks locks
+	locks  locks
+	parked *Parked
 }
 
 // NewPipeline returns a pipeline.
@@ -78,7 +86,10 @@ func NewPipeline(o Options) (*Pipeline, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Pipeline{Options: o}, nil
+	return &Pipeline{
+		Options: o,
+		parked:  NewParked(ParkRules{StaleAfter: o.Dedup.StaleAfter, EventWindow: o.Dedup.EventWindow}),
+	}, nil
 }
 
 // Process decides a batch of signals and returns a decision for each, in the
@@ -88,7 +99,7 @@ func NewPipeline(o Options) (*Pipeline, error) {
 // was received now. Process normalizes the signals in place.
 func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 	decisions := make([]Decision, len(signals))
-	b := glances{room: len(signals)}
+	b := glances{room: len(signals), rules: p.Rules()}
 	now := p.Now()
 	for i := range signals {
 		s := &signals[i]
@@ -109,7 +120,7 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 		wait.Go(func() {
 			ledger := p.patient()
 			for _, i := range b.later[same] {
-				decisions[i] = p.decide(ctx, &signals[i], ledger)
+				decisions[i] = p.decide(ctx, &signals[i], b.rules, ledger)
 			}
 		})
 	}
@@ -122,6 +133,7 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 
 // glances collects what a batch's signals need beyond a glance.
 type glances struct {
+	rules *Rules
 	// room is how many signals there are: most batches are duplicates only.
 	room    int
 	tallies []Tally
@@ -157,8 +169,11 @@ func (p *Pipeline) glance(s *Signal, b *glances) (d Decision, done bool) {
 	if s.Err != nil {
 		return Decision{Outcome: Rejected, Reason: ReasonInvalid, Detail: s.Err.Error()}, true
 	}
-	if why, suppressed := p.Suppression.Check(s); suppressed {
+	if why, suppressed := b.rules.Suppression.Check(s); suppressed {
 		return Decision{Outcome: Suppressed, Reason: why, Fingerprint: s.Fingerprint}, true
+	}
+	if d, hushed := p.hush(s, b.rules); hushed {
+		return d, true
 	}
 	if b.waits(s.Fingerprint) || p.holds(s.Fingerprint) || !p.Sink.Current() {
 		return Decision{}, false
@@ -195,8 +210,11 @@ func tally(s *Signal, r *Request, n Noted) Tally {
 // turn is one signal's way through the pipeline.
 type turn struct {
 	*Signal
+	rules *Rules
 	// at is as of when storms are judged.
 	at time.Time
+	// previous is the fingerprint's newest request, nil where there is none.
+	previous *Request
 	// ledger is the pipeline's, with what patience there is left for it.
 	ledger *patience
 	// away says that the API is not to be asked.
@@ -211,21 +229,26 @@ func (p *Pipeline) patient() *patience {
 // decide decides one signal under its fingerprint's lock. What the API can't
 // take goes to the spool, and so does what comes after it, which need not wait
 // for the lock that a drain may hold for long.
-func (p *Pipeline) decide(ctx context.Context, s *Signal, ledger *patience) Decision {
+func (p *Pipeline) decide(ctx context.Context, s *Signal, rules *Rules, ledger *patience) Decision {
 	if p.holds(s.Fingerprint) {
 		d := p.spool(ctx, s, ReasonSpooledBehind, nil)
 		d.Fingerprint = s.Fingerprint
 		return d
 	}
+	if !p.shadow() {
+		p.parked.Drop(s)
+	}
 	return p.locked(ctx, s, func() Decision {
 		if p.holds(s.Fingerprint) {
 			return p.spool(ctx, s, ReasonSpooledBehind, nil)
 		}
-		t := &turn{Signal: s, at: s.ReceivedAt, ledger: ledger, away: p.Spool != nil && p.Spool.Away()}
+		t := &turn{Signal: s, rules: rules, at: s.ReceivedAt, ledger: ledger, away: p.Spool != nil && p.Spool.Away()}
 		d, err := p.try(ctx, t)
 		switch {
 		case err == nil:
 			return d
+		case p.shadow():
+			return p.shaded(s, d)
 		case p.Spool == nil:
 			return failure(err)
 		case errors.Is(err, ErrRefused):
@@ -280,11 +303,8 @@ func (p *Pipeline) attempt(ctx context.Context, t *turn) (d Decision, err error)
 			break
 		}
 	}
-	if err != nil {
-		return Decision{}, err
-	}
 	d.Opened = opened
-	return d, nil
+	return d, err
 }
 
 // settle lets the sink find out what it has to know of the fingerprint before
@@ -391,21 +411,25 @@ func (p *Pipeline) count(ctx context.Context, t *turn, newest *Request) int64 {
 // group's storm, or in a request of its own.
 func (p *Pipeline) open(ctx context.Context, t *turn, v Verdict, newest *Request, highest int64) (Decision, error) {
 	s := t.Signal
-	env := p.Environment.Classify(ctx, s, p.Namespaces, !p.Guard.foreign(s))
-	priority, path := p.Matrix.Conclude(s.Severity, env.Name)
+	if mode, from := p.mode(t.rules, s); mode == ModeOff {
+		return p.turnedOff(s, from), nil
+	}
+	t.previous = newest
 	o := &Order{
-		Fingerprint: s.Fingerprint, Sequence: highest + 1, Attempt: v.Attempt, Signal: s,
-		Environment: env, Priority: priority, Reason: v.Reason,
-		PriorityFrom: "table " + s.Severity + "/" + env.Name,
-		Path:         path, PathFrom: "table " + env.Name + "/" + string(priority),
+		Fingerprint: s.Fingerprint, Sequence: highest + 1, Attempt: v.Attempt, Signal: s, Reason: v.Reason,
+		Environment:   t.rules.Environment.Classify(ctx, s, p.Namespaces, !t.rules.Guard.foreign(s)),
+		RulesRevision: t.rules.Revision,
 	}
 	if newest != nil {
 		o.Previous = newest.Name()
 	}
+	if d, suppressed := p.judge(ctx, t, o, nil); suppressed {
+		return d, nil
+	}
 	var entries []Entry
 	if v.Attempt == 1 {
 		d, entered, err := p.weather(ctx, t, o)
-		if d.Outcome == Member || err != nil {
+		if d.Outcome != "" || err != nil {
 			return d, err
 		}
 		entries = entered
@@ -413,24 +437,27 @@ func (p *Pipeline) open(ctx context.Context, t *turn, v Verdict, newest *Request
 	if v.Manual {
 		o.Path, o.PathFrom = Manual, string(v.Reason)
 	}
-	o.guard(p.Guard)
+	p.guard(t, o)
+	release := p.book(ctx, t, o)
 	created, err := p.Sink.Create(ctx, o)
 	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) && !p.stands(o) {
 		t.leave(ctx, entries)
 	}
 	if err != nil {
-		return Decision{}, err
+		if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) || errors.Is(err, ErrHeld) {
+			release()
+		}
+		return o.decision(), err
 	}
 	d := Decision{Outcome: Created, Reason: v.Reason, Occurrences: 1, Opened: true}
 	d.of(created)
 	return d, nil
 }
 
-// guard lets g have the last word on the order's path.
-func (o *Order) guard(g Guard) {
-	if path, why := g.Check(o.Signal, o.Attempt, o.Path); why != "" {
-		o.Path, o.PathFrom = path, why
-	}
+// decision returns what o has been decided to, for a signal that does not get
+// its request.
+func (o *Order) decision() Decision {
+	return Decision{Environment: o.Environment.Name, Priority: o.Priority, Path: o.Path}
 }
 
 // stands reports whether the request that o asked for is there, made by another

@@ -234,6 +234,10 @@ func (brokenLedger) Enter(context.Context, gateway.Entry) (gateway.Standing, err
 	return gateway.Standing{Rank: 100}, errAway
 }
 func (brokenLedger) Leave(context.Context, gateway.Entry) error { return errAway }
+func (brokenLedger) Book(context.Context, *gateway.Booking) (gateway.Scope, error) {
+	return "", errAway
+}
+func (brokenLedger) Release([]gateway.Holding) {}
 
 func TestWithoutALedger(t *testing.T) {
 	t.Parallel()

@@ -49,8 +49,9 @@ type PolicyAnswer struct {
 	Labels map[string]string
 	// Reason is the policy's own, for people.
 	Reason string
-	// Rule names what has answered, such as "business_hours.rego:12".
-	Rule string
+	// Rule names what has answered, such as "business_hours.rego:12", and
+	// PriorityRule and PathRule what gave the priority and the path.
+	Rule, PriorityRule, PathRule string
 	// Fault says why the policy was not heard, or in part not; empty where it
 	// was. What it concerns falls back to the tables.
 	Fault string

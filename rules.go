@@ -13,3 +13,6 @@ type Rules struct {
 	// policy, which has a revision of its own. Empty where they were not read.
 	Revision string
 }
+
+// Fixed returns Options.Rules for rules that never change.
+func Fixed(r Rules) func() *Rules { return func() *Rules { return &r } }

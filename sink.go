@@ -25,6 +25,12 @@ type Order struct {
 	// PriorityFrom and PathFrom say which rule answered.
 	PriorityFrom, PathFrom string
 	Reason                 Reason
+	// Labels are a policy's, for the object.
+	Labels map[string]string
+	// PolicyRevision and RulesRevision tell by which files it was decided,
+	// PolicyReason and PolicyFault what the policy said of it and why it was not
+	// heard.
+	PolicyRevision, PolicyReason, PolicyFault, RulesRevision string
 
 	// Storm is set for a storm's request.
 	Storm *StormOrder
@@ -84,6 +90,14 @@ type Sink interface {
 	// Resolve writes that an alert of f ended to its newest request. When it
 	// returns nil the API has it. ErrStale means that the request has gone.
 	Resolve(ctx context.Context, f Fingerprint, newest *Request, s Sighting) error
+
+	// Holdings returns the unfinished requests whose path is not manual: those
+	// that the cluster shows, and this replica's creates of unknown outcome.
+	Holdings() []Holding
+	// Memberships returns the MembershipIDs that a workload has in unfinished
+	// storm requests whose path is not manual, as far as their members are listed
+	// in full.
+	Memberships(owner string) []string
 
 	// Storms returns the storm requests of g that are not closed, and when one
 	// was last closed.

@@ -50,7 +50,11 @@ type cluster struct {
 type object struct {
 	request *gateway.Request
 	order   gateway.Order
+	// signal is what it was made for, without what Create may not keep.
+	signal  gateway.Signal
 	members map[gateway.Fingerprint]gateway.Episode
+	// owners are those of the members' resources.
+	owners map[gateway.Fingerprint]string
 	// written is the count that the API shows; duplicates are not written here.
 	written int64
 }
@@ -227,7 +231,7 @@ func (k *memorySink) Create(ctx context.Context, o *gateway.Order) (*gateway.Req
 	}
 	made := *o
 	made.Signal = nil
-	k.objects[name] = &object{request: r, order: made, written: r.Episode.Occurrences, members: make(map[gateway.Fingerprint]gateway.Episode)}
+	k.objects[name] = &object{request: r, order: made, signal: *o.Signal, written: r.Episode.Occurrences, members: make(map[gateway.Fingerprint]gateway.Episode)}
 	k.standing[o.Fingerprint] = append(k.standing[o.Fingerprint], name)
 	return r, nil
 }
@@ -298,6 +302,10 @@ func (k *memorySink) Join(_ context.Context, storm *gateway.Request, j gateway.J
 	if _, member := o.members[f]; !member {
 		k.standing[f] = append(k.standing[f], name)
 	}
+	if o.owners == nil {
+		o.owners = make(map[gateway.Fingerprint]string)
+	}
+	o.owners[f] = gateway.BudgetOwner(j.Signal.Resource, j.Signal.Owner)
 	n, err := k.see(o, f, gateway.SightingOf(j.Signal))
 	o.written = n.Total
 	o.change(func(r *gateway.Request) {
@@ -316,4 +324,43 @@ func (k *memorySink) CloseStorms(_ context.Context, open []*gateway.Request, at 
 		}
 	}
 	return nil
+}
+
+// Holdings implements gateway.Sink.
+func (k *memorySink) Holdings() []gateway.Holding {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var held []gateway.Holding
+	for name, o := range k.objects {
+		if o.request.Path == gateway.Manual || !o.request.Unfinished() || k.frozen != nil && !k.frozen[name] {
+			continue
+		}
+		h := gateway.Holding{ID: gateway.HoldingID(name, o.signal.ReceivedAt)}
+		if o.request.Storm == nil {
+			r := o.signal.Resource
+			h.Owner, h.Namespace = gateway.BudgetOwner(r, o.signal.Owner), r.EffectiveNamespace()
+		} else {
+			h.Namespace = o.request.Storm.Group.Namespace()
+		}
+		held = append(held, h)
+	}
+	return held
+}
+
+// Memberships implements gateway.Sink.
+func (k *memorySink) Memberships(owner string) []string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var ids []string
+	for _, o := range k.objects {
+		if o.request.Path == gateway.Manual || !o.request.Unfinished() {
+			continue
+		}
+		for f, of := range o.owners {
+			if of == owner {
+				ids = append(ids, gateway.MembershipID(o.request.Fingerprint, f))
+			}
+		}
+	}
+	return ids
 }

@@ -70,7 +70,7 @@ func detail(err error) string {
 func (p *Pipeline) Drain(ctx context.Context, s *Signal) Decision {
 	s.Spooled = true
 	d := p.locked(ctx, s, func() Decision {
-		d, err := p.attempt(ctx, &turn{Signal: s, at: p.Now(), ledger: p.patient()})
+		d, err := p.attempt(ctx, &turn{Signal: s, rules: p.Rules(), at: p.Now(), ledger: p.patient()})
 		if err != nil {
 			return failure(err)
 		}

@@ -46,6 +46,14 @@ func (g Group) Fingerprint(p Priority) Fingerprint {
 	return sha256.Sum256(b)
 }
 
+// Namespace returns the namespace that g is about, empty for none.
+func (g Group) Namespace() string {
+	if g.Kind != StormRate || !IsDNSLabel(g.Name) {
+		return ""
+	}
+	return g.Name
+}
+
 // EntryID identifies an episode in g's window. A namespace is counted by
 // episodes, which the names of their requests tell apart; a fault by resources,
 // which the fingerprints tell apart.

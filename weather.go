@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -20,7 +21,7 @@ func (p *Pipeline) weather(ctx context.Context, t *turn, own *Order) (Decision, 
 			open, closed = nil, t.at
 		}
 		if len(open) > 0 {
-			d, err := p.shelter(ctx, own, StormOrder{Group: g, Threshold: p.Storms.Threshold(g.Kind), LedBy: names(open)}, ReasonStormJoined)
+			d, err := p.shelter(ctx, t, own, StormOrder{Group: g, Threshold: p.Storms.Threshold(g.Kind), LedBy: names(open)}, ReasonStormJoined)
 			return d, nil, err
 		}
 		if limit := p.Storms.Threshold(g.Kind); limit.Count > 0 {
@@ -38,7 +39,7 @@ func (p *Pipeline) weather(ctx context.Context, t *turn, own *Order) (Decision, 
 		t.leave(ctx, entries[:i+1])
 		limit := p.Storms.Threshold(e.Group.Kind)
 		storm := StormOrder{Group: e.Group, Threshold: limit, LedBy: p.ledBy(standing.Before[:min(len(standing.Before), limit.Count)])}
-		d, err := p.shelter(ctx, own, storm, ReasonStormOpened)
+		d, err := p.shelter(ctx, t, own, storm, ReasonStormOpened)
 		return d, nil, err
 	}
 	return Decision{}, entries, nil
@@ -54,20 +55,28 @@ func (t *turn) leave(ctx context.Context, entries []Entry) {
 
 // shelter makes an episode a member of its group's storm request for its
 // priority, which it creates where there is none.
-func (p *Pipeline) shelter(ctx context.Context, own *Order, storm StormOrder, why Reason) (Decision, error) {
-	o := p.stormOrder(own, storm)
+func (p *Pipeline) shelter(ctx context.Context, t *turn, own *Order, storm StormOrder, why Reason) (Decision, error) {
+	if t.rules.Policy != nil {
+		if d, suppressed := p.judge(ctx, t, own, p.stormInput(storm.Group)); suppressed {
+			return d, nil
+		}
+	}
+	o := p.stormOrder(t, own, storm)
+	p.embark(ctx, t, own, o)
 	release, err := p.locks.acquire(ctx, o.Fingerprint)
 	if err != nil {
 		return Decision{}, err
 	}
-	request, opened, err := p.stormRequest(ctx, o)
+	request, opened, err := p.stormRequest(ctx, t, o)
 	release()
 	if err != nil {
-		return Decision{}, err
+		return o.decision(), err
 	}
 	noted, err := p.Sink.Join(ctx, request, Joining{Signal: own.Signal, Environment: own.Environment})
 	if err != nil {
-		return Decision{Opened: opened}, err
+		d := o.decision()
+		d.Opened = opened
+		return d, err
 	}
 	if !opened {
 		why = ReasonStormJoined
@@ -80,18 +89,28 @@ func (p *Pipeline) shelter(ctx context.Context, own *Order, storm StormOrder, wh
 
 // stormOrder returns the storm request that an episode would open: one step
 // more careful than the episode's own, and no bolder than the guard allows.
-func (p *Pipeline) stormOrder(own *Order, storm StormOrder) *Order {
+func (p *Pipeline) stormOrder(t *turn, own *Order, storm StormOrder) *Order {
 	o := *own
 	o.Fingerprint, o.Sequence, o.Attempt, o.Previous = storm.Group.Fingerprint(own.Priority), 0, 1, ""
 	o.Storm, o.Reason = &storm, ReasonStormOpened
 	o.Path, o.PathFrom = own.Path.StepDown(), own.PathFrom+", one step down for a storm"
-	o.guard(p.Guard)
+	p.guard(t, &o)
 	return &o
+}
+
+// stormInput returns what a policy sees of the storm that an episode joins.
+func (p *Pipeline) stormInput(g Group) *StormInput {
+	in := &StormInput{Group: g}
+	open, _ := p.Sink.Storms(g)
+	for _, r := range open {
+		in.Members += r.Storm.Members
+	}
+	return in
 }
 
 // stormRequest returns the storm request that takes the episode which would
 // open o, and whether it had to be created. It is called under o's lock.
-func (p *Pipeline) stormRequest(ctx context.Context, o *Order) (request *Request, created bool, err error) {
+func (p *Pipeline) stormRequest(ctx context.Context, t *turn, o *Order) (request *Request, created bool, err error) {
 	open, _ := p.Sink.Storms(o.Storm.Group)
 	if request := joinable(open, o); request != nil {
 		return request, false, nil
@@ -110,7 +129,16 @@ func (p *Pipeline) stormRequest(ctx context.Context, o *Order) (request *Request
 	if newest != nil {
 		o.Previous = newest.Name()
 	}
+	release := p.book(ctx, t, o)
+	// Where the budget has no room it may be manual by now, and others of that
+	// path may be open.
+	if request := joinable(open, o); request != nil {
+		return request, false, nil
+	}
 	request, err = p.Sink.Create(ctx, o)
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) || errors.Is(err, ErrHeld) {
+		release()
+	}
 	return request, true, err
 }
 

@@ -219,7 +219,7 @@ func TestRateComesBeforePattern(t *testing.T) {
 
 func TestGroupsOfStormsNeverTouch(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, func(o *gateway.Options) { o.Identity.Cluster, o.Guard.Cluster = "home", "home" })
+	g := newGateway(t, func(o *gateway.Options) { o.Identity.Cluster = "home" }, withRules(func(r *gateway.Rules) { r.Guard.Cluster = "home" }))
 	for i := range 10 {
 		g.wantOutcome(fault("shop", i), gateway.Created, gateway.ReasonNewEpisode)
 		g.wantOutcome(fault("cart", 100+i), gateway.Created, gateway.ReasonNewEpisode)

@@ -42,6 +42,7 @@ type Options struct {
 // concurrent use.
 type Ledger struct {
 	shards [shards]shard
+	budget budget
 	// seed spreads storm groups, whose names senders choose, over the shards.
 	seed maphash.Seed
 }

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// reviewers is how many fingerprints' parked signals are decided at once:
+	// after a long silence there may be thousands, and live signals come first.
+	reviewers = 16
+	// reviewTimeout bounds the decision of one. What takes longer is tried again.
+	reviewTimeout = 10 * time.Second
+)
+
+// shadow reports whether nothing is to be written.
+func (p *Pipeline) shadow() bool {
+	if p.Switch == nil {
+		return false
+	}
+	mode, _ := p.Switch.Mode("")
+	return mode == ModeShadow
+}
+
+// shaded is the decision for a signal that would have been written but for the
+// mode shadow; d holds what had been decided until then. It is parked.
+func (p *Pipeline) shaded(s *Signal, d Decision) Decision {
+	p.parked.Keep(s)
+	d.Outcome, d.Reason, d.Fingerprint = Suppressed, ReasonShadow, s.Fingerprint
+	return d
+}
+
+// turnedOff is the decision for a firing signal of a namespace, or cluster, that
+// people have turned off. It is parked.
+func (p *Pipeline) turnedOff(s *Signal, from string) Decision {
+	p.parked.Keep(s)
+	return Decision{Outcome: Suppressed, Reason: ReasonOff, Detail: from, Fingerprint: s.Fingerprint}
+}
+
+// unwanted reports whether people do not want to hear of a firing signal at the
+// given time, and why: the reason, and who says so.
+func (p *Pipeline) unwanted(s *Signal, rules *Rules, at time.Time) (why Reason, who string, unwanted bool) {
+	if s.Resolved {
+		return "", "", false
+	}
+	if mode, from := p.mode(rules, s); mode == ModeOff {
+		return ReasonOff, from, true
+	}
+	if p.Silences == nil {
+		return "", "", false
+	}
+	id, silenced := p.Silences.Silenced(s, at)
+	return ReasonSilenced, "silence " + id, silenced
+}
+
+// hush suppresses a signal that people do not want to hear of now, and parks it.
+// Where it repeats an unfinished request it is counted there.
+func (p *Pipeline) hush(s *Signal, rules *Rules) (d Decision, hushed bool) {
+	why, who, hushed := p.unwanted(s, rules, s.ReceivedAt)
+	if !hushed {
+		return Decision{}, false
+	}
+	p.parked.Keep(s)
+	d = Decision{Outcome: Suppressed, Reason: why, Detail: who, Fingerprint: s.Fingerprint}
+	newest, _ := p.Sink.Newest(s.Fingerprint)
+	if newest != nil && newest.Unfinished() && p.Dedup.Fire(s, newest, Memory{}).Outcome == Duplicate {
+		d.of(newest)
+		d.Occurrences = p.Sink.Note(s.Fingerprint, newest, SightingOf(s)).Total
+	}
+	return d, true
+}
+
+// Review decides the parked signals that nothing keeps parked any more, as of
+// now: a silence has ended, or people have turned the automation on again. What
+// can't be decided now stays parked.
+func (p *Pipeline) Review(ctx context.Context) {
+	if p.shadow() {
+		return
+	}
+	now, rules := p.Now(), p.Rules()
+	due := p.parked.Due(now, func(s *Signal) bool {
+		_, _, still := p.unwanted(s, rules, now)
+		return still
+	})
+	b := glances{}
+	for i := range due {
+		b.slow(due[i].Fingerprint, i)
+	}
+	turns := make(chan struct{}, reviewers)
+	var wait sync.WaitGroup
+	for _, same := range b.order {
+		turns <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-turns }()
+			for _, i := range b.later[same] {
+				p.review(ctx, &due[i], rules, now)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// review decides one parked signal as of now.
+func (p *Pipeline) review(ctx context.Context, s *Signal, rules *Rules, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
+	defer cancel()
+	if s.Resolved && s.EndsAt.IsZero() {
+		s.EndsAt = s.ReceivedAt
+	}
+	received := s.ReceivedAt
+	s.ReceivedAt = now
+	d := p.decide(ctx, s, rules, p.patient())
+	if d.Outcome == Failed {
+		// As old as it is, or trouble that has gone might be tried for ever.
+		again := *s
+		again.ReceivedAt = received
+		p.parked.Keep(&again)
+	}
+	p.Observer.Reviewed(s, &d)
+}
+
+// Parked returns how many signals wait for the end of a silence, or for people
+// to turn the automation on again, and how many had to go for want of room.
+func (p *Pipeline) Parked() (waiting int, lost int64) { return p.parked.Len(), p.parked.Lost() }
