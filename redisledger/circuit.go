@@ -206,6 +206,7 @@ func (l *Ledger) restore(live *link) {
 	defer l.circuit.mu.Unlock()
 	if l.circuit.reason != nil {
 		l.log.Info("Redis is back")
+		l.budget.doubt(l.now())
 	}
 	l.circuit.reason = nil
 	l.circuit.live.Store(live)

@@ -129,6 +129,7 @@ type Ledger struct {
 	// calls holds a token for each call under way.
 	calls      chan struct{}
 	notes      *notes
+	budget     budget
 	complaints *rate.Sometimes
 }
 

@@ -148,6 +148,7 @@ func (l *Ledger) keepFlushing(ctx context.Context) {
 		rest(ctx, pause)
 		begin := l.now()
 		l.flush(context.WithoutCancel(ctx))
+		l.giveBack(context.WithoutCancel(ctx))
 		pause = max(flushEvery, share*l.now().Sub(begin))
 	}
 }

@@ -18,11 +18,14 @@ var (
 	enterLua string
 	//go:embed leave.lua
 	leaveLua string
+	//go:embed book.lua
+	bookLua string
 
 	countScript    = newScript(countLua)
 	rememberScript = newScript(rememberLua)
 	enterScript    = newScript(enterLua)
 	leaveScript    = newScript(leaveLua)
+	bookScript     = newScript(bookLua)
 )
 
 // script is a Lua script of one key.
