@@ -337,6 +337,9 @@ func (s *Sink) withdraw(p *step) {
 	}
 	switch err := s.api.delete(s.ctx, p.loser.name(), strconv.FormatUint(p.version, 10)); {
 	case err == nil:
+	case errors.Is(err, gateway.ErrHeld):
+		s.queue.AddAfter(p.loser, disputeRetry)
+		return
 	case apierrors.IsConflict(err):
 		_, _ = s.look(s.ctx, p.loser) // shows what has changed; else the watch will
 		s.index.soon(p.loser)
@@ -376,7 +379,7 @@ func (x *index) inherit(p *step) {
 // delete deletes a request as of a version: not if anybody has written to it
 // since. A version is never used again, so that it names the object, too.
 func (a *api) delete(ctx context.Context, name, version string) error {
-	release, err := a.slot(ctx)
+	release, err := a.permit(ctx)
 	if err != nil {
 		return err
 	}

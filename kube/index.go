@@ -23,6 +23,9 @@ type index struct {
 	// soon is called with the key of a request that yields to another, or has
 	// members that are struck, to have that settled after a pause.
 	soon func(key)
+	// awaits is called with the key of a request that has come to wait for
+	// approval, under the lock.
+	awaits func(key)
 
 	mu     sync.RWMutex
 	lines  map[gateway.Fingerprint]*line
@@ -40,6 +43,12 @@ type index struct {
 	since   func() time.Time
 	taken   bool
 	entered func([]gateway.Entry)
+
+	// holdings are the places that requests have in the automation's budget, and
+	// freed those that are free again, which released is told of without the lock.
+	holdings map[*record]gateway.Holding
+	freed    []gateway.Holding
+	released func([]gateway.Holding)
 }
 
 // line is all that is known of one fingerprint.
@@ -55,11 +64,13 @@ type line struct {
 
 func newIndex(cluster string, lateFiring time.Duration) *index {
 	return &index{
-		cluster: cluster, lateFiring: lateFiring, due: func(key) {}, soon: func(key) {},
+		cluster: cluster, lateFiring: lateFiring, due: func(key) {}, soon: func(key) {}, awaits: func(key) {},
 		since: func() time.Time { return time.Time{} }, entered: func([]gateway.Entry) {},
 		lines:  make(map[gateway.Fingerprint]*line),
 		storms: make(map[gateway.Group][]*record),
 		gone:   make(map[key]uint64),
+
+		holdings: make(map[*record]gateway.Holding), released: func([]gateway.Holding) {},
 	}
 }
 
@@ -79,18 +90,28 @@ func (x *index) newest(f gateway.Fingerprint) (*gateway.Request, int64) {
 	if n := len(l.records); n > 0 {
 		highest = max(highest, l.records[n-1].sequence)
 	}
-	own, m := x.standing(l), l.member
+	switch own, m := x.judge(l); {
+	case m != nil:
+		return m.request(), highest
+	case own != nil:
+		return own.request(), highest
+	default:
+		return nil, highest
+	}
+}
+
+// judge returns what signals of a line's fingerprint are judged by: a membership,
+// a request of their own, or neither. It is called under the lock.
+func (x *index) judge(l *line) (own *record, m *member) {
+	own, m = x.standing(l), l.member
 	for m != nil && m.supersedes(own) {
 		s := x.successor(m)
 		if s.isZero() {
-			return m.request(), highest
+			return nil, m
 		}
 		m = s.elder
 	}
-	if own == nil {
-		return nil, highest
-	}
-	return own.request(), highest
+	return own, nil
 }
 
 // supersedes reports whether a membership is to be judged by, and not its
@@ -165,9 +186,14 @@ func (x *index) unlock() {
 	if x.taken && len(x.recent) > 0 {
 		entries, x.recent = x.recent, nil
 	}
+	freed := x.freed
+	x.freed = nil
 	x.mu.Unlock()
 	if entries != nil {
 		x.entered(entries)
+	}
+	if freed != nil {
+		x.released(freed)
 	}
 }
 
@@ -195,6 +221,8 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 		shown.Episode = r.work.view(x.lateFiring)
 	}
 	r.show(&shown)
+	x.hold(r, o.holding)
+	x.seeApproval(r, o)
 	x.dispute(r)
 	return r.request()
 }
@@ -221,7 +249,7 @@ func (x *index) add(o *observation) *record {
 // forget removes a request that is gone from the cluster as of version.
 func (x *index) forget(k key, version uint64) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
+	defer x.unlock()
 	r := x.record(k.fingerprint, k.sequence)
 	if r != nil && r.version > version {
 		return
@@ -245,6 +273,7 @@ func (x *index) vanish(k key) {
 
 func (x *index) forgetLocked(r *record) {
 	f := r.fingerprint
+	x.hold(r, nil)
 	if r.work != nil {
 		x.bequeath(r, r.work.pending)
 		r.work.pending = changes{}

@@ -57,8 +57,8 @@ type Observer interface {
 	Disputed(ruling string)
 }
 
-// Options is what a Sink is made of. All fields are required but Entered,
-// Silence and Now.
+// Options is what a Sink is made of. All fields are required but
+// ApprovalExpiry, Entered, Silence, Switch and Now.
 type Options struct {
 	REST *rest.Config
 	// Namespace is where the requests live.
@@ -78,15 +78,25 @@ type Options struct {
 	MaxMembers int
 	// RecentWindow is how far back Recent looks.
 	RecentWindow time.Duration
+	// ApprovalExpiry is how long after its creation a request on the path
+	// conservative waits for approval. With 0 this sink hands none off.
+	ApprovalExpiry time.Duration
 
 	// Entered is told of the first requests of episodes that the watch shows
 	// after Recent was called, those of other replicas too, as storms count them.
 	// It is called from many goroutines at once, and must be quick: the watch
 	// waits for it. Nil for nobody.
 	Entered func([]gateway.Entry)
+	// Released is told of places in the automation's budget that are free again,
+	// under the same terms as Entered. Nil for nobody.
+	Released func([]gateway.Holding)
 	// Silence is after which silence of the watch what the index shows is
 	// evidence no more; two minutes where it is 0.
 	Silence time.Duration
+	// Switch is the people's hand on the automation: in mode shadow nothing is
+	// written, and no create is sent that would be bolder than they let it be.
+	// Nil for always normal.
+	Switch gateway.Switch
 
 	Observer Observer
 	Logger   *slog.Logger
@@ -134,6 +144,8 @@ type api struct {
 	// slots bounds the writes under way, and the live reads that decisions wait
 	// for.
 	slots chan struct{}
+	// order is the people's, nil for none.
+	order gateway.Switch
 }
 
 func newAPI(o Options, c *clock) (*api, error) {
@@ -155,6 +167,7 @@ func newAPI(o Options, c *clock) (*api, error) {
 	return &api{
 		rest: client, namespace: o.Namespace, observer: o.Observer,
 		params: runtime.NewParameterCodec(scheme), slots: make(chan struct{}, maxInFlight),
+		order: o.Switch,
 	}, nil
 }
 
@@ -173,7 +186,7 @@ func (a *api) slot(ctx context.Context) (release func(), err error) {
 }
 
 func (a *api) create(ctx context.Context, rr *v1alpha1.RemediationRequest) (*v1alpha1.RemediationRequest, error) {
-	release, err := a.slot(ctx)
+	release, err := a.permit(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnsent, err)
 	}
@@ -203,10 +216,15 @@ func (a *api) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface,
 	return a.rest.Get().Namespace(a.namespace).Resource(v1alpha1.Resource).VersionedParams(&o, a.params).Watch(ctx)
 }
 
-// apply writes the gateway's part of a status by forced server-side apply. The
-// body names the resourceVersion that it was computed from.
+// apply writes the gateway's part of a status.
 func (a *api) apply(ctx context.Context, name string, body []byte) (*v1alpha1.RemediationRequest, error) {
-	release, err := a.slot(ctx)
+	return a.applyAs(ctx, fieldManager, name, body)
+}
+
+// applyAs writes a field manager's part of a status by forced server-side
+// apply. The body names the resourceVersion that it was computed from.
+func (a *api) applyAs(ctx context.Context, manager, name string, body []byte) (*v1alpha1.RemediationRequest, error) {
+	release, err := a.permit(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +234,7 @@ func (a *api) apply(ctx context.Context, name string, body []byte) (*v1alpha1.Re
 	force := true
 	applied := new(v1alpha1.RemediationRequest)
 	err = a.rest.Patch(applyPatch).Namespace(a.namespace).Resource(v1alpha1.Resource).Name(name).SubResource("status").
-		VersionedParams(&metav1.PatchOptions{FieldManager: fieldManager, Force: &force}, a.params).
+		VersionedParams(&metav1.PatchOptions{FieldManager: manager, Force: &force}, a.params).
 		Body(body).Do(ctx).Into(applied)
 	a.observer.Wrote("apply", codeText(code(err, http.StatusOK)))
 	return applied, err

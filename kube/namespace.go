@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"path"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"go.yaml.in/yaml/v4"
 	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,9 +23,6 @@ import (
 	"kubernaut.io/gateway"
 )
 
-// overridesKey is the ConfigMap's key that holds an ordered list of rules.
-const overridesKey = "overrides.yaml"
-
 const (
 	// lookUpTimeout bounds a live look-up of a namespace that the watch has not
 	// shown, with its wait for a place among maxLookUps.
@@ -40,20 +33,23 @@ const (
 )
 
 // NamespacesOptions is what Namespaces is made of. All fields are required but
-// Now.
+// Reloads and Now.
 type NamespacesOptions struct {
 	REST *rest.Config
 	// Namespace and ConfigMap name the override ConfigMap.
 	Namespace, ConfigMap string
 	// CacheTTL is how long it is believed that a namespace does not exist.
 	CacheTTL time.Duration
-	Logger   *slog.Logger
+	// Reloads is told of changes of the overrides; nil for nobody.
+	Reloads ReloadObserver
+	Logger  *slog.Logger
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
 }
 
 // Namespaces is gateway.Namespaces on a Kubernetes API: namespaces' labels and
-// the override ConfigMap, read through watches.
+// the override ConfigMap, read through watches. A Switch reads what is ordered
+// for a namespace through the same watch.
 type Namespaces struct {
 	options    NamespacesOptions
 	metadata   metadata.Interface
@@ -100,16 +96,17 @@ func NewNamespaces(o NamespacesOptions) (*Namespaces, error) {
 
 var namespaceResource = corev1.SchemeGroupVersion.WithResource("namespaces")
 
-// watch prepares the informers: labels alone are kept of a namespace.
+// watch prepares the informers: of a namespace the labels are kept, and the one
+// annotation that orders something.
 func (n *Namespaces) watch() error {
 	_, err := n.configMap.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    n.load,
 		UpdateFunc: func(_, m any) { n.load(m) },
-		DeleteFunc: func(any) { n.overrides.Store(&overrides{}) },
+		DeleteFunc: n.unload,
 	})
 	return errors.Join(err, n.namespaces.SetTransform(func(obj any) (any, error) {
 		if m, ok := obj.(*metav1.PartialObjectMetadata); ok {
-			m.Annotations, m.ManagedFields, m.OwnerReferences, m.Finalizers = nil, nil, nil, nil
+			m.Annotations, m.ManagedFields, m.OwnerReferences, m.Finalizers = ordering(m.Annotations), nil, nil, nil
 		}
 		return obj, nil
 	}))
@@ -188,94 +185,4 @@ func (n *Namespaces) setMissing(namespace string) {
 		clear(n.missing)
 	}
 	n.missing[namespace] = n.options.Now()
-}
-
-// Override implements gateway.Namespaces.
-func (n *Namespaces) Override(namespace string) (environment, rule string, ok bool) {
-	return n.overrides.Load().find(namespace)
-}
-
-func (n *Namespaces) load(obj any) {
-	m, ok := obj.(*corev1.ConfigMap)
-	if !ok {
-		return
-	}
-	o, problems := parseOverrides(m.Data)
-	for _, problem := range problems {
-		n.options.Logger.Error("an environment override is left out", "component", "kube",
-			"configMap", n.options.Namespace+"/"+n.options.ConfigMap, "error", problem)
-	}
-	n.overrides.Store(o)
-}
-
-// overrides are an operator's rules: the first glob that matches answers, then
-// plain names.
-type overrides struct {
-	rules []override
-	names map[string]string
-}
-
-type override struct {
-	Namespace   string `yaml:"namespace"`
-	Environment string `yaml:"environment"`
-}
-
-func (o *overrides) find(namespace string) (environment, rule string, ok bool) {
-	for i, r := range o.rules {
-		if matched, err := path.Match(r.Namespace, namespace); err == nil && matched {
-			return r.Environment, fmt.Sprintf("%d: %s", i+1, r.Namespace), true
-		}
-	}
-	environment, ok = o.names[namespace]
-	return environment, namespace, ok
-}
-
-// parseOverrides reads a ConfigMap's data. A bad entry is named and left out;
-// the others hold.
-func parseOverrides(data map[string]string) (*overrides, []error) {
-	o := &overrides{names: make(map[string]string)}
-	var problems []error
-	for _, key := range slices.Sorted(maps.Keys(data)) {
-		switch {
-		case key == overridesKey:
-			rules, bad := parseRules(data[key])
-			o.rules = rules
-			problems = append(problems, bad...)
-		case !gateway.IsDNSLabel(key):
-			problems = append(problems, fmt.Errorf("key %q: neither %s nor a namespace's name", key, overridesKey))
-		case data[key] == "":
-			problems = append(problems, fmt.Errorf("key %q: no environment", key))
-		default:
-			o.names[key] = data[key]
-		}
-	}
-	return o, problems
-}
-
-func parseRules(text string) ([]override, []error) {
-	var nodes []yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &nodes); err != nil {
-		return nil, []error{fmt.Errorf("%s: want a list of {namespace: GLOB, environment: NAME}: %w", overridesKey, err)}
-	}
-	var rules []override
-	var problems []error
-	for i, node := range nodes {
-		var r override
-		err := node.Decode(&r)
-		switch {
-		case err != nil:
-		case r.Namespace == "":
-			err = errors.New("namespace: missing")
-		case r.Environment == "":
-			err = errors.New("environment: missing")
-		default:
-			_, err = path.Match(r.Namespace, "")
-		}
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s[%d]: %w", overridesKey, i, err))
-			continue
-		}
-		rules = append(rules, r)
-	}
-	return rules, problems
 }

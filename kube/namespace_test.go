@@ -18,7 +18,7 @@ func TestParseOverrides(t *testing.T) {
 		"shop":    "production",
 		"Not_One": "production",
 		"empty":   "",
-	})
+	}, nil)
 	for namespace, want := range map[string]string{"team-a": "staging", "shop": "production", "other": "", "empty": ""} {
 		if got, _, ok := o.find(namespace); got != want || ok != (want != "") {
 			t.Errorf("%s: %q, %t, want %q", namespace, got, ok, want)
@@ -46,7 +46,7 @@ func FuzzParseOverrides(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		o, _ := parseOverrides(map[string]string{overridesKey: text})
+		o, _ := parseOverrides(map[string]string{overridesKey: text}, nil)
 		if env, rule, ok := o.find("demo"); ok && (env == "" || rule == "") {
 			t.Errorf("an override without a name or a rule: %q %q", env, rule)
 		}

@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,10 @@ func object(o *gateway.Order, namespace string) *v1alpha1.RemediationRequest {
 				EnvironmentFrom: o.Environment.From,
 				PriorityFrom:    o.PriorityFrom,
 				PathFrom:        o.PathFrom,
+				PolicyRevision:  o.PolicyRevision,
+				PolicyReason:    o.PolicyReason,
+				PolicyFault:     o.PolicyFault,
+				RulesRevision:   o.RulesRevision,
 				Reason:          string(o.Reason),
 			},
 		},
@@ -78,13 +83,15 @@ func object(o *gateway.Order, namespace string) *v1alpha1.RemediationRequest {
 }
 
 func objectLabels(o *gateway.Order) map[string]string {
-	labels := map[string]string{
+	labels := make(map[string]string, len(o.Labels)+6)
+	maps.Copy(labels, o.Labels)
+	maps.Copy(labels, map[string]string{
 		v1alpha1.LabelManagedBy:   v1alpha1.ManagedByGateway,
 		v1alpha1.LabelSignalType:  labelValue(string(o.Signal.Type)),
 		v1alpha1.LabelSeverity:    labelValue(o.Signal.Severity),
 		v1alpha1.LabelEnvironment: labelValue(o.Environment.Name),
 		v1alpha1.LabelPriority:    labelValue(string(o.Priority)),
-	}
+	})
 	if o.Storm != nil {
 		labels[v1alpha1.LabelStorm] = "true"
 	}
@@ -177,11 +184,16 @@ type observation struct {
 	ours    bool
 	request gateway.Request
 	storm   *storm
+	// holding is the place in the automation's budget, nil for none.
+	holding *gateway.Holding
 	// received and alert tell a create of this replica from another's.
 	received time.Time
 	alert    string
 	// groups are those that the request counts in.
 	groups [2]gateway.Group
+	// approval is how far it has come, until when it expires where it is awaited.
+	approval approval
+	until    time.Time
 }
 
 // identity returns the part of an object's metadata that names this state of it.
@@ -216,10 +228,10 @@ func observe(rr *v1alpha1.RemediationRequest, cluster string) (*observation, err
 		Episode:     episode(rr),
 	}
 	o.request.PhaseSince, o.request.CompletedAt = phaseTimes(rr)
+	o.approval, o.until = observeApproval(rr)
 	signal := gateway.Signal{Name: rr.Spec.SignalName, Cluster: rr.Spec.Cluster}
-	if t := rr.Spec.TargetResource; t != nil {
-		signal.Resource = gateway.Resource{APIVersion: t.APIVersion, Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}
-	}
+	signal.Resource = resourceOf(rr.Spec.TargetResource)
+	o.holding = holding(rr, cluster)
 	o.groups = gateway.Groups(&signal, cluster)
 	if rr.Spec.Storm != nil {
 		o.storm = observeStorm(rr, cluster)
@@ -237,7 +249,7 @@ func phaseTimes(rr *v1alpha1.RemediationRequest) (since, completed time.Time) {
 	}
 	written := rr.CreationTimestamp.Time
 	for _, m := range rr.ManagedFields {
-		if m.Subresource == "status" && m.Manager != fieldManager && m.Time != nil && m.Time.After(written) {
+		if m.Subresource == "status" && !ownManager(m.Manager) && m.Time != nil && m.Time.After(written) {
 			written = m.Time.Time
 		}
 	}

@@ -22,6 +22,10 @@ type record struct {
 	occurrences int64
 	alerts      []gateway.Alert
 
+	// until is when the approval that is awaited expires.
+	until    int64
+	approval approval
+
 	deleting, moreAlerts bool
 	// told says that it was logged beside which other request this one stands.
 	told bool

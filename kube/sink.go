@@ -53,6 +53,9 @@ type Sink struct {
 	index   *index
 	limiter *rate.Limiter
 	queue   workqueue.TypedDelayingInterface[key]
+	// approvals are the requests that wait for approval, nil where that is
+	// nobody's business.
+	approvals *approvals
 	// synced is closed once the index shows all that the cluster has.
 	synced chan struct{}
 	// heard is when, by the clock's elapsed time, the watch told something last.
@@ -71,7 +74,8 @@ type Sink struct {
 // uncertain is a create of unknown outcome.
 type uncertain struct {
 	rr *v1alpha1.RemediationRequest
-	at time.Time
+	// since is when it was first sent, at when last.
+	since, at time.Time
 }
 
 var _ gateway.Sink = (*Sink)(nil)
@@ -100,13 +104,15 @@ func New(o Options) (*Sink, error) {
 		index:     newIndex(o.Cluster, o.LateFiring),
 		limiter:   rate.NewLimiter(rate.Limit(o.FlushRate), max(1, int(o.FlushRate))),
 		queue:     workqueue.NewTypedDelayingQueue[key](),
+		approvals: newApprovals(o.ApprovalExpiry),
 		synced:    make(chan struct{}),
 		uncertain: make(map[gateway.Fingerprint]uncertain),
 	}
 	s.index.window, s.index.due = o.Window, s.queue.Add
 	s.index.soon = func(k key) { s.queue.AddAfter(k, disputePause()) }
+	s.index.awaits = s.approvals.add
 	s.index.since = func() time.Time { return s.Now().Add(-o.RecentWindow) }
-	s.index.entered = s.entered
+	s.index.entered, s.index.released = s.entered, s.released
 	s.heard.Store(math.MinInt64 / 2)
 	return s, nil
 }
@@ -178,8 +184,8 @@ func (s *Sink) settle(ctx context.Context, f gateway.Fingerprint) error {
 	if !ok {
 		return nil
 	}
-	_, err := s.create(ctx, f, doubtful.rr)
-	if errors.Is(err, gateway.ErrStale) || errors.Is(err, gateway.ErrRefused) {
+	_, err := s.create(ctx, f, s.expired(doubtful))
+	if errors.Is(err, gateway.ErrStale) || errors.Is(err, gateway.ErrRefused) || errors.Is(err, gateway.ErrHeld) {
 		return nil
 	}
 	return err
@@ -192,8 +198,16 @@ func (s *Sink) create(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.R
 	}
 	backoff := createBackoff
 	for {
+		// People may have ordered otherwise since it was decided, or sent before.
+		obedient, err := s.obey(rr)
+		if err != nil {
+			return s.withhold(ctx, f, rr, err)
+		}
+		rr = obedient
 		created, err := s.api.create(ctx, rr)
 		switch {
+		case errors.Is(err, gateway.ErrHeld):
+			return s.withhold(ctx, f, rr, err)
 		case err == nil:
 			s.certain(f)
 			return s.show(created)
@@ -274,7 +288,11 @@ func (s *Sink) mayCreate(f gateway.Fingerprint) error {
 func (s *Sink) doubt(f gateway.Fingerprint, rr *v1alpha1.RemediationRequest) {
 	s.uncertainMu.Lock()
 	defer s.uncertainMu.Unlock()
-	s.uncertain[f] = uncertain{rr, s.options.Now()}
+	u := uncertain{rr: rr, since: s.options.Now(), at: s.options.Now()}
+	if before, ok := s.uncertain[f]; ok && before.rr.Name == rr.Name {
+		u.since = before.since
+	}
+	s.uncertain[f] = u
 }
 
 func (s *Sink) certain(f gateway.Fingerprint) {
@@ -349,7 +367,7 @@ func (s *Sink) Note(f gateway.Fingerprint, newest *gateway.Request, sighting gat
 
 // Resolve implements gateway.Sink.
 func (s *Sink) Resolve(ctx context.Context, f gateway.Fingerprint, newest *gateway.Request, sighting gateway.Sighting) error {
-	return s.await(ctx, newest.Fingerprint, newest.Sequence, &waiter{f: f, sighting: sighting})
+	return s.await(ctx, newest.Fingerprint, newest.Sequence, &waiter{f: f, sighting: sighting, open: newest.Unfinished()})
 }
 
 // Join implements gateway.Sink.

@@ -98,9 +98,13 @@ func (x *index) compose(r *record, waiters []*waiter, maxMembers int) (*draft, v
 	var status v1alpha1.RemediationRequestStatus
 	if r.storm == nil {
 		for _, w := range waiters {
+			if w.open && !r.unfinished() {
+				d.stale = append(d.stale, w) // its episode may go on in another request
+				continue
+			}
 			episode = episode.Merge(gateway.Change{Sightings: []gateway.Sighting{w.sighting}}, x.lateFiring)
+			d.written = append(d.written, w)
 		}
-		d.written = waiters
 		resolvedAt, resolved := episode.Resolved()
 		status.SignalState, status.ResolvedTime = state(resolved), micro(resolvedAt)
 	} else {
@@ -184,6 +188,9 @@ func (x *index) serve(r *record, l *roll, w *waiter, maxMembers int) bool {
 	case w.join != nil:
 		return !x.placed(r, l, w) && l.admit(w, r.request(), maxMembers, x.lateFiring)
 	case w.closed.IsZero():
+		if w.open && !r.unfinished() {
+			return false
+		}
 		return l.see(w, x.lateFiring)
 	case l.closed.IsZero():
 		// Another replica's member may be younger.

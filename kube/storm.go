@@ -87,13 +87,18 @@ func (m *member) request() *gateway.Request {
 	return r
 }
 
-// observeStorm returns what a storm request's spec and status tell.
-func observeStorm(rr *v1alpha1.RemediationRequest, cluster string) *storm {
+// groupOf returns the group of a storm's request.
+func groupOf(rr *v1alpha1.RemediationRequest, cluster string) gateway.Group {
 	g := gateway.Group{Kind: gateway.StormKind(rr.Spec.Storm.Kind), Name: rr.Spec.Storm.Group}
 	if c := rr.Spec.Cluster; c != cluster {
 		g.Cluster, g.Name = c, strings.TrimPrefix(g.Name, c+"/")
 	}
-	s := &storm{group: g, members: make(map[gateway.Fingerprint]*member)}
+	return g
+}
+
+// observeStorm returns what a storm request's spec and status tell.
+func observeStorm(rr *v1alpha1.RemediationRequest, cluster string) *storm {
+	s := &storm{group: groupOf(rr, cluster), members: make(map[gateway.Fingerprint]*member)}
 	status := rr.Status.Storm
 	if status == nil {
 		return s

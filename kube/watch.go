@@ -40,6 +40,10 @@ func (s *Sink) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
+		s.approvalLoop(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		reflector.RunWithContext(ctx)
 		s.queue.ShutDown()
 		return nil
@@ -54,6 +58,11 @@ func (s *Sink) Synced() <-chan struct{} { return s.synced }
 // and ends all writing. It is called after Run has returned.
 func (s *Sink) Stop(ctx context.Context) error {
 	defer s.cancel()
+	if s.api.held() {
+		s.options.Logger.Info("counts since their last write are left out, as nothing is written in mode shadow",
+			"component", "kube", "requests", len(s.index.unwritten()))
+		return nil
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

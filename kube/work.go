@@ -33,6 +33,8 @@ func (c changes) join(next changes) changes {
 type waiter struct {
 	f        gateway.Fingerprint
 	sighting gateway.Sighting
+	// open says of an end that its request was unfinished when that was decided.
+	open bool
 	// join is set for a joining, adopt for that of another request's members.
 	join  *v1alpha1.StormMember
 	adopt *adoption

@@ -25,6 +25,9 @@ func (s *Sink) await(ctx context.Context, f gateway.Fingerprint, sequence int64,
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", errUnsent, context.Cause(ctx))
 	}
+	if s.api.held() {
+		return gateway.ErrHeld
+	}
 	w.done = make(chan error, 1)
 	s.index.mu.Lock()
 	r := s.index.record(f, sequence)
@@ -165,6 +168,9 @@ func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 			answer(waiters, nil)
 			return nil
 		}
+		if errors.Is(err, gateway.ErrHeld) {
+			return err
+		}
 		if refused(err) && !apierrors.IsConflict(err) {
 			return translate(err)
 		}
@@ -261,13 +267,23 @@ func (s *Sink) flushLoop(ctx context.Context) {
 		if shutdown {
 			return
 		}
-		if ctx.Err() == nil {
-			s.reconcile(k)
-		}
-		if s.index.pending(k) && s.limiter.Wait(ctx) == nil {
-			s.flush(k)
-		}
+		s.tend(ctx, k)
 		s.queue.Done(k)
+	}
+}
+
+// tend does what there is to do about one request: it settles its disputes and
+// writes its counts, or leaves both for later in mode shadow.
+func (s *Sink) tend(ctx context.Context, k key) {
+	if ctx.Err() == nil && s.api.held() {
+		s.postpone(k)
+		return
+	}
+	if ctx.Err() == nil {
+		s.reconcile(k)
+	}
+	if s.index.pending(k) && s.limiter.Wait(ctx) == nil {
+		s.flush(k)
 	}
 }
 

@@ -22,6 +22,19 @@ const (
 	StateResolved = "Resolved"
 )
 
+// ConditionApproved is the condition of requests on the path conservative:
+// absent and Unknown mean that nobody has decided yet, True that remediation may
+// begin, False that it must not.
+const ConditionApproved = "Approved"
+
+// Reasons of the condition Approved: that of Unknown, of True, and of False.
+const (
+	ReasonWaitingForApproval = "WaitingForApproval"
+	ReasonApproved           = "Approved"
+	ReasonDenied             = "Denied"
+	ReasonExpired            = "Expired"
+)
+
 // RemediationRequest asks for the remediation of one episode of trouble.
 //
 // +kubebuilder:object:root=true
@@ -175,6 +188,16 @@ type Decision struct {
 	PathFrom string `json:"pathFrom,omitempty"`
 	// +optional
 	PolicyRevision string `json:"policyRevision,omitempty"`
+	// PolicyReason is what the policy gives as its reason.
+	// +optional
+	PolicyReason string `json:"policyReason,omitempty"`
+	// PolicyFault says why the policy was not heard, or in part not, so that the
+	// tables decided.
+	// +optional
+	PolicyFault string `json:"policyFault,omitempty"`
+	// RulesRevision is the SHA-256 of the configuration that decided.
+	// +optional
+	RulesRevision string `json:"rulesRevision,omitempty"`
 	// Reason is why the request was necessary.
 	// +optional
 	Reason string `json:"reason,omitempty"`
@@ -225,6 +248,8 @@ type RemediationRequestStatus struct {
 	// CompletedAt is when the controller reached a terminal phase.
 	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
+	// Conditions are each its writer's own: Approved that of the gateway and of
+	// who approves, all others the controller's.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -1,0 +1,44 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	_ "embed" // for ApprovalPolicy
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// ApprovalPolicy is, as YAML, the ValidatingAdmissionPolicy that keeps approvals
+// from being forged, and its binding. It needs Kubernetes 1.30.
+//
+//go:embed approval-policy.yaml
+var ApprovalPolicy []byte
+
+// approvalPolicyName is what the policy and its binding are called.
+const approvalPolicyName = "remediationrequest-approval.kubernaut.io"
+
+// InstallApprovalPolicy makes the policy and its binding what this version of
+// the gateway has. The API server obeys it a moment later. It may be repeated.
+func InstallApprovalPolicy(ctx context.Context, config *rest.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	policy, binding, _ := bytes.Cut(ApprovalPolicy, []byte("\n---\n"))
+	force := true
+	options := metav1.PatchOptions{FieldManager: installer, Force: &force}
+	admission := core.AdmissionregistrationV1()
+	if _, err := admission.ValidatingAdmissionPolicies().Patch(ctx, approvalPolicyName, types.ApplyPatchType, policy, options); err != nil {
+		return fmt.Errorf("install ValidatingAdmissionPolicy %s: %w", approvalPolicyName, err)
+	}
+	if _, err := admission.ValidatingAdmissionPolicyBindings().Patch(ctx, approvalPolicyName, types.ApplyPatchType, binding, options); err != nil {
+		return fmt.Errorf("install ValidatingAdmissionPolicyBinding %s: %w", approvalPolicyName, err)
+	}
+	return nil
+}
