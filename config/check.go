@@ -29,13 +29,12 @@ func (c *Config) check() Problems {
 	c.checkServers(k)
 	c.checkSources(k)
 	c.checkSignals(k)
+	c.checkSilences(k)
 	c.checkDedup(k)
 	c.checkStorm(k)
 	c.checkEnvironment(k)
 	c.checkMatrix(k)
-	for i, namespace := range c.Guard.Namespaces {
-		k.label(fmt.Sprintf("guard.namespaces[%d]", i), namespace)
-	}
+	c.checkGuard(k)
 	c.checkRedis(k)
 	c.Spool.check(k)
 	k.notNegative("shutdownDelay", c.ShutdownDelay)
@@ -245,7 +244,6 @@ func (c *Config) checkLater(k *checker) {
 		{"webhooks.tls.certFile", c.Webhooks.TLS.CertFile != "", tls},
 		{"webhooks.tls.keyFile", c.Webhooks.TLS.KeyFile != "", tls},
 		{"webhooks.tls.clientCAFile", c.Webhooks.TLS.ClientCAFile != "", tls},
-		{"policy.path", c.Policy.Path != "", "there are no policies in this version yet; leave it out and change matrix instead"},
 		{"record.dir", c.Record.Dir != "", "there are no recordings in this version yet; leave it out"},
 	} {
 		if key.set {

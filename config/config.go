@@ -24,12 +24,15 @@ type Config struct {
 	Fingerprint   Fingerprint   `yaml:"fingerprint"`
 	Severity      Severity      `yaml:"severity"`
 	Suppress      Suppress      `yaml:"suppress"`
+	Silences      Silences      `yaml:"silences"`
 	Dedup         Dedup         `yaml:"dedup"`
 	Storm         Storm         `yaml:"storm"`
 	Environment   Environment   `yaml:"environment"`
 	Matrix        Matrix        `yaml:"matrix"`
 	Policy        Policy        `yaml:"policy"`
 	Guard         Guard         `yaml:"guard"`
+	Approval      Approval      `yaml:"approval"`
+	Retention     Retention     `yaml:"retention"`
 	Spool         Spool         `yaml:"spool"`
 	Record        Record        `yaml:"record"`
 	ShutdownDelay time.Duration `yaml:"shutdownDelay"`
@@ -225,12 +228,40 @@ type Matrix struct {
 
 // Policy is the Rego policy over the tables.
 type Policy struct {
+	// Path is a folder of .rego and data files, or one file; empty for none.
 	Path string `yaml:"path"`
+	// Timeout bounds an evaluation.
+	Timeout time.Duration `yaml:"timeout"`
+	// TimeZone is that of the clock which the policy sees.
+	TimeZone string `yaml:"timeZone"`
 }
 
-// Guard names what no automation touches.
+// Guard names what no automation touches, and how much it may do at once.
 type Guard struct {
 	Namespaces []string `yaml:"namespaces"`
+	Budget     Budget   `yaml:"budget"`
+}
+
+// Budget bounds the unfinished requests whose path is not manual; 0 for any
+// number.
+type Budget struct {
+	Owner     int `yaml:"owner"`
+	Namespace int `yaml:"namespace"`
+	Cluster   int `yaml:"cluster"`
+}
+
+// Approval says for how long requests wait for a person's approval.
+type Approval struct {
+	Expiry time.Duration `yaml:"expiry"`
+}
+
+// Retention says when requests are deleted.
+type Retention struct {
+	// Finished and Failed are for how long a request is kept after its end.
+	Finished time.Duration `yaml:"finished"`
+	Failed   time.Duration `yaml:"failed"`
+	// MaxRequests is how many are kept, 0 for any number.
+	MaxRequests int `yaml:"maxRequests"`
 }
 
 // Spool keeps accepted signals while the Kubernetes API is away.
@@ -259,6 +290,7 @@ func Default() *Config {
 		},
 		Fingerprint: Fingerprint{By: ByOwner},
 		Suppress:    Suppress{Severities: []Word{"none"}, Signals: []string{"Watchdog", "InfoInhibitor"}},
+		Silences:    Silences{ConfigMap: "gateway-silences", PollInterval: 15 * time.Second},
 		Dedup: Dedup{
 			Mode: gateway.ModeEpisode, Window: 5 * time.Minute, EventWindow: 15 * time.Minute,
 			StaleAfter: 24 * time.Hour, StuckAfter: 2 * time.Hour, Cooldown: 15 * time.Minute,
@@ -273,7 +305,13 @@ func Default() *Config {
 			NamespaceLabels: []string{"environment"}, ConfigMap: "kubernaut-environment-overrides",
 			SignalLabels: []string{"environment", "env"}, CacheTTL: 30 * time.Second,
 		},
-		Guard:         Guard{Namespaces: []string{"kubernaut-system", "kube-system", "monitoring"}},
+		Policy: Policy{Timeout: 5 * time.Millisecond, TimeZone: "UTC"},
+		Guard: Guard{
+			Namespaces: []string{"kubernaut-system", "kube-system", "monitoring"},
+			Budget:     Budget{Owner: 1, Namespace: 5, Cluster: 20},
+		},
+		Approval:      Approval{Expiry: time.Hour},
+		Retention:     Retention{Finished: 24 * time.Hour, Failed: 168 * time.Hour, MaxRequests: 5000},
 		Spool:         Spool{MaxBytes: 1 << 30},
 		ShutdownDelay: 5 * time.Second,
 	}

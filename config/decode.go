@@ -30,6 +30,7 @@ type decoder struct {
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
 	wordType     = reflect.TypeFor[Word]()
 	plainKey     = regexp.MustCompile(`^[\w-]+$`)
 )
@@ -70,6 +71,8 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 	switch {
 	case v.Type() == durationType:
 		d.duration(n, v, path)
+	case v.Type() == timeType:
+		d.time(n, v, path)
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		d.decode(n, v.Elem(), path)
@@ -225,6 +228,21 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	v.SetInt(int64(value))
+}
+
+// time reads a time, in quotes or not.
+func (d *decoder) time(n *yaml.Node, v reflect.Value, path string) {
+	const hint = "write one such as 2030-01-31T18:00:00Z"
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!timestamp" && n.ShortTag() != "!!str" {
+		d.problem(n, path, "%s, not a time; %s", describe(n), hint)
+		return
+	}
+	value, err := time.Parse(time.RFC3339, n.Value)
+	if err != nil {
+		d.problem(n, path, "%q is not a time; %s", n.Value, hint)
+		return
+	}
+	v.Set(reflect.ValueOf(value))
 }
 
 // join returns the path of a key, in the way in which one would look for it.

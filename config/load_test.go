@@ -89,12 +89,23 @@ sources:
 fingerprint: {by: resource}
 severity: {aliases: {Page: CRITICAL}}
 suppress: {severities: [None, Info], signals: [Thirteen]}
+silences:
+  list:
+  - {name: one, matchers: ['a="b"'], namespaces: [c], sources: [seven], startsAt: 2030-01-02T03:04:05Z, endsAt: "2030-01-03T03:04:05+01:00"}
+  - {name: two, sources: [seven], window: {cron: "0 2 * * 0", duration: 31s, timeZone: Europe/Berlin}, comment: d, createdBy: e}
+  configMap: f
+  alertmanagers:
+  - {url: "https://g/h", username: i, passwordFile: `+kubeconfig+`, caFile: `+kubeconfig+`}
+  - {url: "http://j", tokenFile: `+kubeconfig+`}
+  pollInterval: 32s
 dedup: {mode: window, window: 14s, eventWindow: 15s, staleAfter: 16s, stuckAfter: 17s, cooldown: 18s, lateFiring: 19s, flushInterval: 20s, flushRate: 21.5}
 storm: {rate: {threshold: 22, window: 23s}, pattern: {threshold: 0, window: 24s}, quiet: 25s, maxDuration: 26s, maxMembers: 27}
 environment: {namespaceLabels: [example.com/env], configMap: twenty-eight, signalLabels: [stage], patterns: {"a-*": Prod}, aliases: {QA: Staging}, default: staging, cacheTTL: 29s}
 matrix: {priority: {Critical: {Staging: P3}}, path: {staging: {P3: aggressive}}}
-policy: {path: ""}
-guard: {namespaces: []}
+policy: {path: `+dir+`, timeout: 30ms, timeZone: Europe/Berlin}
+guard: {namespaces: [], budget: {owner: 31, namespace: 32, cluster: 33}}
+approval: {expiry: 34s}
+retention: {finished: 35s, failed: 36s, maxRequests: 37}
 spool: {dir: `+dir+`, maxBytes: 30}
 record: {dir: ""}
 shutdownDelay: 0
@@ -122,6 +133,24 @@ shutdownDelay: 0
 		Fingerprint: config.Fingerprint{By: "resource"},
 		Severity:    config.Severity{Aliases: map[config.Word]config.Word{"page": "critical"}},
 		Suppress:    config.Suppress{Severities: []config.Word{"none", "info"}, Signals: []string{"Thirteen"}},
+		Silences: config.Silences{
+			List: []config.Silence{
+				{
+					Name: "one", Matchers: []string{`a="b"`}, Namespaces: []string{"c"}, Sources: []string{"seven"},
+					StartsAt: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), EndsAt: time.Date(2030, 1, 3, 3, 4, 5, 0, time.FixedZone("", 3600)),
+				},
+				{
+					Name: "two", Sources: []string{"seven"}, Comment: "d", CreatedBy: "e",
+					Window: config.SilenceWindow{Cron: "0 2 * * 0", Duration: 31 * time.Second, TimeZone: "Europe/Berlin"},
+				},
+			},
+			ConfigMap: "f",
+			Alertmanagers: []config.Alertmanager{
+				{URL: "https://g/h", Username: "i", PasswordFile: kubeconfig, CAFile: kubeconfig},
+				{URL: "http://j", TokenFile: kubeconfig},
+			},
+			PollInterval: 32 * time.Second,
+		},
 		Dedup: config.Dedup{
 			Mode: gateway.ModeWindow, Window: 14 * time.Second, EventWindow: 15 * time.Second,
 			StaleAfter: 16 * time.Second, StuckAfter: 17 * time.Second, Cooldown: 18 * time.Second,
@@ -140,7 +169,11 @@ shutdownDelay: 0
 			Priority: map[config.Word]map[config.Word]gateway.Priority{"critical": {"staging": gateway.P3}},
 			Path:     map[config.Word]map[gateway.Priority]gateway.Path{"staging": {gateway.P3: gateway.Aggressive}},
 		},
-		Spool: config.Spool{Dir: dir, MaxBytes: 30},
+		Policy:    config.Policy{Path: dir, Timeout: 30 * time.Millisecond, TimeZone: "Europe/Berlin"},
+		Guard:     config.Guard{Budget: config.Budget{Owner: 31, Namespace: 32, Cluster: 33}},
+		Approval:  config.Approval{Expiry: 34 * time.Second},
+		Retention: config.Retention{Finished: 35 * time.Second, Failed: 36 * time.Second, MaxRequests: 37},
+		Spool:     config.Spool{Dir: dir, MaxBytes: 30},
 	}
 	if got, want := dump(t, c), dump(t, want); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -173,7 +206,7 @@ func TestProblems(t *testing.T) {
 		},
 		"unknown key, near none": {
 			loopback + "guard: {teams: [a]}\n",
-			`line 2: guard.teams: unknown key; those known here are namespaces`,
+			`line 2: guard.teams: unknown key; those known here are namespaces, budget`,
 		},
 		"unknown key, deep in a list": {
 			"sources:\n- name: a\n  format: alertmanager\n  auth:\n  - none: {}\n  - nome: {}\n",
@@ -411,9 +444,26 @@ line 9: spool.dir: ` + dir + `/file is not a directory`,
 line 2: redis.username: it has no effect without redis.addresses; write the addresses, or leave redis out and run one replica
 line 2: redis.tls.enabled: it has no effect without redis.addresses; write the addresses, or leave redis out and run one replica`,
 		},
+		"what bounds the automation": {
+			loopback + `policy: {path: ` + dir + `/missing, timeout: 2s, timeZone: Mars/Base}
+guard: {namespaces: [Shop], budget: {owner: -1, cluster: -2}}
+retention: {finished: 0s, failed: -1s, maxRequests: 1000000}
+approval: {expiry: 0s}
+`,
+			`line 2: policy.path: stat ` + dir + `/missing: no such file or directory; write a folder of .rego files
+line 2: policy.timeout: 2s is not more than 0 and at most 1s
+line 2: policy.timeZone: "Mars/Base" is no time zone; write one such as UTC or Europe/Berlin
+line 3: guard.namespaces[0]: "Shop" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 3: guard.budget.owner: -1 is less than 0; 0 means any number
+line 3: guard.budget.cluster: -2 is less than 0; 0 means any number
+line 4: retention.finished: 0s is not more than 0
+line 4: retention.failed: -1s is not more than 0
+line 4: retention.maxRequests: 1000000 is not from 0, for any number, to 100000
+line 5: approval.expiry: 0s is not more than 0`,
+		},
 		"what a later version will have": {
 			`webhooks: {address: "127.0.0.1:8080", tls: {certFile: a, keyFile: b, clientCAFile: c}}
-policy: {path: a.rego}
+
 record: {dir: /record}
 sources:
 - name: a
@@ -424,7 +474,6 @@ sources:
 			`line 1: webhooks.tls.certFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
 line 1: webhooks.tls.keyFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
 line 1: webhooks.tls.clientCAFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
-line 2: policy.path: there are no policies in this version yet; leave it out and change matrix instead
 line 3: record.dir: there are no recordings in this version yet; leave it out
 line 7: sources[0].auth[0].bearer: ` + laterAuth + `
 line 7: sources[0].auth[1].basic: ` + laterAuth + `

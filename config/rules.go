@@ -1,8 +1,12 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"maps"
 	"math"
+	"reflect"
 
 	"kubernaut.io/gateway"
 )
@@ -93,7 +97,56 @@ func overlay[TableKey, Key ~string, V any](table map[string]map[TableKey]V, cell
 // always part of it.
 func (c *Config) GuardRules() gateway.Guard {
 	namespaces := append([]string{c.Namespace}, c.Guard.Namespaces...)
-	return gateway.Guard{Namespaces: namespaces, Cluster: c.Cluster}
+	return gateway.Guard{Namespaces: namespaces, Cluster: c.Cluster, Budget: gateway.BudgetLimits(c.Guard.Budget)}
+}
+
+// RetentionRules returns when requests are deleted.
+func (c *Config) RetentionRules() gateway.RetentionRules {
+	r := &c.Retention
+	return gateway.RetentionRules{
+		Finished: r.Finished, Failed: r.Failed, MaxRequests: r.MaxRequests, Dedup: c.DedupRules(), Storms: c.StormRules(),
+	}
+}
+
+// Rules returns what may change while the gateway runs, but for the policy.
+func (c *Config) Rules() gateway.Rules {
+	return gateway.Rules{
+		Suppression: c.Suppression(), Environment: c.EnvironmentRules(), Matrix: c.Tables(), Guard: c.GuardRules(),
+		Revision: c.revision(),
+	}
+}
+
+// Adopt returns c with what of next may be in force without a restart.
+func (c *Config) Adopt(next *Config) *Config {
+	adopted := *c
+	adopted.Suppress, adopted.Environment, adopted.Matrix, adopted.Guard = next.Suppress, next.Environment, next.Matrix, next.Guard
+	adopted.Silences.List, adopted.Policy = next.Silences.List, next.Policy
+	// What is watched is set up once.
+	adopted.Environment.ConfigMap, adopted.Environment.CacheTTL = c.Environment.ConfigMap, c.Environment.CacheTTL
+	return &adopted
+}
+
+// RestartNeeded returns the top-level keys in which next differs from c and that
+// are in force after a restart only.
+func (c *Config) RestartNeeded(next *Config) []string {
+	var keys []string
+	adopted, wanted := reflect.ValueOf(c.Adopt(next)).Elem(), reflect.ValueOf(next).Elem()
+	for i := range adopted.NumField() {
+		if !reflect.DeepEqual(adopted.Field(i).Interface(), wanted.Field(i).Interface()) {
+			keys = append(keys, adopted.Type().Field(i).Tag.Get("yaml"))
+		}
+	}
+	return keys
+}
+
+// revision is the SHA-256, in hex, of what Rules are made of.
+func (c *Config) revision() string {
+	rules, err := json.Marshal([]any{c.Namespace, c.Cluster, c.Suppress, c.Environment, c.Matrix, c.Guard, c.Policy.TimeZone})
+	if err != nil {
+		panic(err) // maps, slices and texts
+	}
+	sum := sha256.Sum256(rules)
+	return hex.EncodeToString(sum[:])
 }
 
 // Limit returns how many signals a source may send in a second, 0 for any

@@ -34,6 +34,19 @@ type Options struct {
 	// RedisConnections returns how many connections to Redis are open; nil
 	// where there is none.
 	RedisConnections func() int
+	// Parked returns how many signals are parked; nil where there is nobody to ask.
+	Parked func() int
+	// PolicyRules and PolicyCauses are what a policy may not be heard about, and
+	// why; empty where there are no policies.
+	PolicyRules, PolicyCauses []string
+	// Silences returns how many silences of a place are in force, config,
+	// configmap or alertmanager; nil where there is nobody to ask.
+	Silences func(from string) int
+	// Alertmanagers are the names of those that are asked for their silences.
+	Alertmanagers []string
+	// Requests returns how many requests there are; nil where there is nobody to
+	// ask.
+	Requests func() int
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
 }
@@ -63,6 +76,11 @@ type Metrics struct {
 	kubernetes kubernetes
 	redis      redis
 	spool      spool
+	guard      guard
+	retention  retention
+	reload     *reload
+	parked     parked
+	silences   silences
 	inFlight   prometheus.Gauge
 }
 
@@ -87,10 +105,16 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		kubernetes: newKubernetes(f),
 		redis:      newRedis(f),
 		spool:      newSpool(f),
+		guard:      newGuard(f),
+		retention:  newRetention(f, o.Requests),
+		parked:     newParked(f),
+		silences:   newSilences(f, o.Alertmanagers, o.Silences, o.Now),
+		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
 	f.function("redis_connections", "Open connections to Redis.", o.RedisConnections)
+	f.function("parked_signals", "Suppressed signals that wait for the end of a silence, or of the people's order.", o.Parked)
 	f.register(collectors.NewGoCollector())
 	f.register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, errors.Join(f.problems...)
@@ -122,6 +146,19 @@ func (f *factory) histograms(name, help string, buckets []float64, labels ...str
 	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: prefix, Name: name, Help: help, Buckets: buckets,
 	}, labels)
+	f.register(v)
+	return v
+}
+
+// histogram makes a histogram without labels.
+func (f *factory) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: prefix, Name: name, Help: help, Buckets: buckets})
+	f.register(h)
+	return h
+}
+
+func (f *factory) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: prefix, Name: name, Help: help}, labels)
 	f.register(v)
 	return v
 }

@@ -38,7 +38,7 @@ var reasons = map[gateway.Outcome][]gateway.Reason{
 	},
 	gateway.Suppressed: {
 		gateway.ReasonSuppressedSeverity, gateway.ReasonSuppressedName, gateway.ReasonNormalEvent,
-		gateway.ReasonOwnRequest,
+		gateway.ReasonOwnRequest, gateway.ReasonPolicy, gateway.ReasonSilenced, gateway.ReasonOff, gateway.ReasonShadow,
 	},
 	gateway.Rejected: {gateway.ReasonInvalid, gateway.ReasonRefused},
 	gateway.Failed: {
