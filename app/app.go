@@ -24,6 +24,7 @@ import (
 	"kubernaut.io/gateway/ingress"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/memledger"
+	"kubernaut.io/gateway/policy"
 	"kubernaut.io/gateway/redisledger"
 	"kubernaut.io/gateway/spool"
 	"kubernaut.io/gateway/telemetry"
@@ -42,9 +43,14 @@ const (
 	flushTimeout = 10 * time.Second
 )
 
-// Options is what an App is made of. All fields are required.
+// Options is what an App is made of. All fields but Reload and ConfigFile are
+// required.
 type Options struct {
 	Config *config.Config
+	// Reload reads the configuration anew, and ConfigFile is what it reads. Both
+	// are empty where there is no file.
+	Reload     func() (*config.Config, error)
+	ConfigFile string
 	// REST says how the Kubernetes API is reached.
 	REST    *rest.Config
 	Logger  *slog.Logger
@@ -54,8 +60,11 @@ type Options struct {
 // App is a gateway. Make one with New, and run it once.
 type App struct {
 	options    Options
+	rules      *rules
 	sink       *kube.Sink
 	namespaces *kube.Namespaces
+	orders     *orders
+	retention  *kube.Retention
 	memory     *memledger.Ledger
 	// redis and spool are nil where there is none.
 	redis    *redisledger.Ledger
@@ -86,12 +95,14 @@ func New(o Options) (*App, error) {
 	c := o.Config
 	registry := prometheus.NewRegistry()
 	metrics, err := telemetry.New(registry, telemetry.Options{
+		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
 		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
-		RedisConnections: a.redisConnections,
+		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
 	})
 	if err != nil {
 		return nil, err
 	}
+	a.rules = newRules(&a.options, metrics)
 	if err := a.room(metrics); err != nil {
 		return nil, errors.Join(err, a.closeStores())
 	}
@@ -106,19 +117,31 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	c, o := a.options.Config, a.options
 	storms := c.StormRules()
 	var err error
+	a.namespaces, err = kube.NewNamespaces(kube.NamespacesOptions{
+		REST: o.REST, Namespace: c.Namespace, ConfigMap: c.Environment.ConfigMap,
+		CacheTTL: c.Environment.CacheTTL, Reloads: metrics, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.orders, err = newOrders(&a.options, a.namespaces, metrics)
+	if err != nil {
+		return err
+	}
+	a.rules.silences = a.orders.silences
 	a.sink, err = kube.New(kube.Options{
-		REST: o.REST, Namespace: c.Namespace, Cluster: c.Cluster,
+		REST: o.REST, Namespace: c.Namespace, Cluster: c.Cluster, Switch: a.orders.hand, ApprovalExpiry: c.Approval.Expiry,
 		LateFiring: c.Dedup.LateFiring, Window: c.Dedup.Window, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
 		MaxMembers: storms.MaxMembers, RecentWindow: max(storms.Rate.Window, storms.Pattern.Window),
 		Entered:  func(entries []gateway.Entry) { a.memory.Restore(entries) },
+		Released: func(held []gateway.Holding) { a.pipeline.Ledger.Release(held) },
 		Observer: metrics, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	a.namespaces, err = kube.NewNamespaces(kube.NamespacesOptions{
-		REST: o.REST, Namespace: c.Namespace, ConfigMap: c.Environment.ConfigMap,
-		CacheTTL: c.Environment.CacheTTL, Logger: o.Logger,
+	a.retention, err = kube.NewRetention(kube.RetentionOptions{
+		REST: o.REST, Sink: a.sink, Rules: c.RetentionRules(), Identity: identity(), Observer: metrics, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
@@ -131,8 +154,8 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 		return err
 	}
 	options := gateway.Options{
-		Identity: c.Identity(), Suppression: c.Suppression(), Dedup: c.DedupRules(), Storms: storms,
-		Environment: c.EnvironmentRules(), Matrix: c.Tables(), Guard: c.GuardRules(),
+		Identity: c.Identity(), Dedup: c.DedupRules(), Storms: storms, Rules: a.rules.current,
+		Switch: a.orders.hand, Silences: a.orders.silences,
 		Ledger: ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: metrics, Now: a.sink.Now,
 		Patience: c.Webhooks.RequestTimeout / 2,
 	}
@@ -234,6 +257,9 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
+	after(a.usable, a.orders.runs()...)
+	after(a.ready, a.review, a.retention.Run)
+	running.Go(func() error { return a.watchFiles(inner) })
 	if a.redis != nil {
 		after(a.usable, a.redis.Run)
 	}
@@ -310,7 +336,7 @@ func (a *App) synced(ctx context.Context) bool {
 	}
 	tick := time.NewTicker(syncInterval)
 	defer tick.Stop()
-	for !a.namespaces.HasSynced() {
+	for !a.namespaces.HasSynced() || !a.orders.synced() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -371,10 +397,24 @@ func (a *App) sweep(ctx context.Context) error {
 	}
 }
 
+// review decides signals again that were suppressed for a while, until ctx ends.
+func (a *App) review(ctx context.Context) error {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			a.pipeline.Review(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 func (a *App) sweepStorms(ctx context.Context, now time.Time) {
 	for _, g := range a.sink.StormGroups() {
 		open, _ := a.sink.Storms(g)
-		if err := a.pipeline.Sweep(ctx, open, now); err != nil {
+		if err := a.pipeline.Sweep(ctx, open, now); err != nil && !errors.Is(err, gateway.ErrHeld) {
 			a.options.Logger.Warn("a storm that is over could not be closed; it will be tried again",
 				"component", "app", "group", g.String(), "error", err)
 		}

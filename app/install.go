@@ -17,9 +17,17 @@ func Manifests(namespace string) []byte {
 	return fmt.Appendf(nil, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: %q\n---\n%s", namespace, crd)
 }
 
-// Install makes the namespace and the CustomResourceDefinition of
-// RemediationRequest what this version of the gateway needs, and waits until
-// the API server serves it. It may be repeated.
+// ApprovalPolicy returns, as YAML for kubectl, what keeps approvals from being
+// forged: a ValidatingAdmissionPolicy and its binding.
+func ApprovalPolicy() []byte { return kube.ApprovalPolicy }
+
+// Install makes the namespace, the CustomResourceDefinition of
+// RemediationRequest and the policy for approvals what this version of the
+// gateway needs, and waits until the API server serves the resource. It may be
+// repeated.
 func Install(ctx context.Context, config *rest.Config, namespace string) error {
-	return kube.Install(ctx, config, namespace)
+	if err := kube.Install(ctx, config, namespace); err != nil {
+		return err
+	}
+	return kube.InstallApprovalPolicy(ctx, config)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"kubernaut.io/gateway"
@@ -117,7 +118,7 @@ func (a *App) degraded() []string {
 	if a.spool != nil && a.spool.Away() {
 		what = append(what, "the Kubernetes API takes no writes, signals are kept in the spool")
 	}
-	return what
+	return slices.Concat(what, a.rules.problems(), a.namespaces.Problems(), a.orders.problems())
 }
 
 // closeStores gives back what the stores hold.
@@ -129,4 +130,29 @@ func (a *App) closeStores() error {
 		return nil
 	}
 	return a.spool.Close()
+}
+
+// silenced returns how many silences of a place are in force.
+func (a *App) silenced(from string) int {
+	if a.orders == nil {
+		return 0
+	}
+	return a.orders.silences.InForce(from, a.sink.Now())
+}
+
+// parked returns how many signals are parked.
+func (a *App) parked() int {
+	if a.pipeline == nil {
+		return 0
+	}
+	waiting, _ := a.pipeline.Parked()
+	return waiting
+}
+
+// requests returns how many requests the gateway knows.
+func (a *App) requests() int {
+	if a.sink == nil {
+		return 0
+	}
+	return a.sink.Size()
 }

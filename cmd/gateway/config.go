@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kubernaut.io/gateway/app"
 	"kubernaut.io/gateway/config"
 )
 
@@ -23,14 +24,18 @@ func newConfig() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Name everything that is wrong with a configuration file",
 		Long: `Reads a configuration file as serve would and names every problem in it, with
-its line and key. Exits with 0 if there is none and 2 otherwise.`,
+its line and key. A policy is loaded, and its own tests are run. Exits with 0 if there is none and 2 otherwise.`,
 		Example: "  gateway config check gateway.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := loadConfig(args[0]); err != nil {
+			c, err := loadConfig(args[0])
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])
+			if err := app.CheckPolicy(c); err != nil {
+				return &usageError{err}
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])
 			return err
 		},
 	})

@@ -125,10 +125,15 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	if err := app.Install(ctx, rest, c.Namespace); err != nil {
 		return err
 	}
-	a, err := app.New(app.Options{Config: c, REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion()})
+	options := app.Options{Config: c, REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion()}
+	if o.config != "" {
+		options.Reload, options.ConfigFile = o.loadConfig, o.config
+	}
+	a, err := app.New(options)
 	if err != nil {
 		return err
 	}
+	defer onHangUp(a.Reload)()
 	return runOn(ctx, cluster, a, func() {
 		g := guide{
 			webhooks: baseURL(a.WebhookAddr()), admin: baseURL(a.AdminAddr()), kubeconfig: kubeconfig,

@@ -129,7 +129,16 @@ clusters: [{name: a, cluster: {server: "https://%s:1"}}]}`
 
 func TestCRD(t *testing.T) {
 	file := writeFile(t, "gateway.yaml", servable+"namespace: elsewhere\n")
-	for namespace, args := range map[string][]string{"kubernaut-system": {"crd"}, "elsewhere": {"crd", "--config", file}} {
+	const (
+		crd    = " CustomResourceDefinition/remediationrequests.remediation.kubernaut.io"
+		policy = " ValidatingAdmissionPolicy/remediationrequest-approval.kubernaut.io" +
+			" ValidatingAdmissionPolicyBinding/remediationrequest-approval.kubernaut.io"
+	)
+	for want, args := range map[string][]string{
+		"Namespace/kubernaut-system" + crd:          {"crd"},
+		"Namespace/elsewhere" + crd:                 {"crd", "--config", file},
+		"Namespace/kubernaut-system" + crd + policy: {"crd", "--approval-policy"},
+	} {
 		code, stdout, stderr := execute(t, args...)
 		if code != exitOK || stderr != "" {
 			t.Fatalf("%v: exit code %d, %s", args, code, stderr)
@@ -150,7 +159,6 @@ func TestCRD(t *testing.T) {
 			}
 			got = append(got, object.Kind+"/"+object.Metadata.Name)
 		}
-		want := "Namespace/" + namespace + " CustomResourceDefinition/remediationrequests.remediation.kubernaut.io"
 		if strings.Join(got, " ") != want {
 			t.Errorf("%v prints %v, want %s", args, got, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/gateway/app"
+	"kubernaut.io/gateway/config"
 )
 
 type serveOptions struct {
@@ -26,6 +27,10 @@ func newServe() *cobra.Command {
 		Long: `Runs the gateway until it is told to stop (SIGTERM or Ctrl-C). It then says on
 /readyz that it goes, serves on for shutdownDelay, finishes what is in flight,
 writes what is pending, and exits with 0.
+
+Changes of the policy, and of suppress, environment, matrix, guard and silences
+in the file, are taken up while it runs: when a file changes, and on SIGHUP. What
+is wrong with them is logged, and the last good ones stay in force.
 
 The Kubernetes API is reached by kubernetes.kubeconfig of the file, else by
 $KUBECONFIG, else as a pod of the cluster. The cluster needs what "gateway crd"
@@ -56,11 +61,37 @@ func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	a, err := app.New(app.Options{Config: c, REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion()})
+	a, err := app.New(app.Options{
+		Config: c, Reload: func() (*config.Config, error) { return config.Load(o.config) }, ConfigFile: o.config,
+		REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion(),
+	})
 	if err != nil {
 		return err
 	}
+	defer onHangUp(a.Reload)()
 	return a.Run(ctx)
+}
+
+// onHangUp calls reload whenever the process is sent SIGHUP, until what it
+// returns is called.
+func onHangUp(reload func()) (stop func()) {
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hangUps:
+				reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangUps)
+		close(done)
+	}
 }
 
 // untilSignal returns a context that ends when the process is asked to stop. A

@@ -1,0 +1,258 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/filewatch"
+	"kubernaut.io/gateway/policy"
+	"kubernaut.io/gateway/silence"
+	"kubernaut.io/gateway/telemetry"
+)
+
+// policyTestTimeout bounds a policy's own tests.
+const policyTestTimeout = 30 * time.Second
+
+// The names by which reloads are counted and told.
+const (
+	reloadConfig   = "config"
+	reloadPolicy   = "policy"
+	reloadSilences = "silences"
+)
+
+// rules are those in force, and what keeps newer ones from being so.
+type rules struct {
+	// load reads the configuration anew; nil where it comes from no file.
+	load    func() (*config.Config, error)
+	metrics *telemetry.Metrics
+	logger  *slog.Logger
+	inForce atomic.Pointer[gateway.Rules]
+	// silences takes those of the configuration.
+	silences *silence.Set
+
+	// loading lets one reload go on at a time.
+	loading sync.Mutex
+	// read is the configuration as last read, config what of it is in force.
+	read, config *config.Config
+	policy       *policy.Policy
+	// policyBy is by which configuration the policy was loaded.
+	policyBy config.Policy
+
+	mu sync.Mutex
+	// wrong is why the newest version of something is not in force.
+	wrong map[string]string
+}
+
+// newRules returns the rules of the configuration. A policy that is broken does
+// not close the door: the tables decide, and every path is manual.
+func newRules(o *Options, metrics *telemetry.Metrics) *rules {
+	r := &rules{
+		load: o.Reload, metrics: metrics, logger: o.Logger.With("component", "rules"),
+		read: o.Config, config: o.Config, wrong: make(map[string]string),
+	}
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	r.reloadPolicy()
+	r.swap()
+	return r
+}
+
+// current returns the rules in force.
+func (r *rules) current() *gateway.Rules { return r.inForce.Load() }
+
+// reload takes up what has changed. What is wrong stays as it was.
+func (r *rules) reload() {
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	configured, decided := r.reloadConfig(), r.reloadPolicy()
+	if configured || decided {
+		r.swap()
+	}
+}
+
+// swap puts configuration and policy in force, as one.
+func (r *rules) swap() {
+	next := r.config.Rules()
+	revision := "none"
+	switch {
+	case r.policy != nil:
+		next.Policy, revision = r.policy, r.policy.Revision()
+	case r.config.Policy.Path != "":
+		next.Policy = brokenPolicy(r.problem(reloadPolicy))
+	}
+	r.inForce.Store(&next)
+	r.metrics.PolicyInForce(revision)
+	r.logger.Info("rules in force", "revision", next.Revision, "policy", revision)
+}
+
+// reloadConfig reads the configuration anew and reports whether there is news.
+func (r *rules) reloadConfig() bool {
+	if r.load == nil {
+		return false
+	}
+	next, err := r.load()
+	if err != nil {
+		r.fail(reloadConfig, err)
+		return false
+	}
+	if reflect.DeepEqual(next, r.read) {
+		r.mend(reloadConfig, false)
+		return false
+	}
+	before := r.config
+	if err := r.silences.SetConfig(next.SilenceRules()); err != nil {
+		r.fail(reloadConfig, err)
+		return false
+	}
+	r.mend(reloadConfig, true)
+	r.read, r.config = next, before.Adopt(next)
+	if keys := before.RestartNeeded(next); len(keys) > 0 {
+		r.logger.Warn("what changed in the configuration is in force after a restart only", "keys", keys)
+	}
+	return !reflect.DeepEqual(r.config, before)
+}
+
+// reloadPolicy reads the policy anew and reports whether there is news.
+func (r *rules) reloadPolicy() bool {
+	c := &r.config.Policy
+	if c.Path == "" {
+		news := r.policy != nil
+		r.policy = nil
+		r.mend(reloadPolicy, news)
+		return news
+	}
+	before := r.policy
+	if r.policyBy != *c {
+		before = nil
+	}
+	next, err := loadPolicy(c, r.metrics, before)
+	if err != nil {
+		r.fail(reloadPolicy, err)
+		return false
+	}
+	news := next != r.policy
+	r.policy, r.policyBy = next, *c
+	r.mend(reloadPolicy, news)
+	return news
+}
+
+// loadPolicy loads, compiles and tests a policy. It returns the one before where
+// that has the same revision.
+func loadPolicy(c *config.Policy, observer policy.Observer, before *policy.Policy) (*policy.Policy, error) {
+	bundle, err := policy.Load(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && before.Revision() == bundle.Revision() {
+		return before, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), policyTestTimeout)
+	defer cancel()
+	if err := bundle.Test(ctx); err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("policy.timeZone: %w", err)
+	}
+	return policy.New(bundle, policy.Options{Timeout: c.Timeout, TimeZone: zone, Observer: observer})
+}
+
+// CheckPolicy reports what is wrong with a configuration's policy, its own tests
+// included, for who checks a file before it is in force.
+func CheckPolicy(c *config.Config) error {
+	if c.Policy.Path == "" {
+		return nil
+	}
+	if _, err := loadPolicy(&c.Policy, nil, nil); err != nil {
+		return fmt.Errorf("policy.path: %w", err)
+	}
+	return nil
+}
+
+// fail notes why the newest version of something is not in force. It is logged
+// once: the files are looked at again and again.
+func (r *rules) fail(what string, err error) {
+	r.mu.Lock()
+	news := r.wrong[what] != err.Error()
+	r.wrong[what] = err.Error()
+	r.mu.Unlock()
+	if news {
+		r.metrics.Reloaded(what, err)
+		r.logger.Error("the newest version is refused, the last good one stays in force", "what", what, "error", err)
+	}
+}
+
+// mend notes that the newest version of something is in force.
+func (r *rules) mend(what string, news bool) {
+	r.mu.Lock()
+	_, was := r.wrong[what]
+	delete(r.wrong, what)
+	r.mu.Unlock()
+	if news || was {
+		r.metrics.Reloaded(what, nil)
+	}
+}
+
+func (r *rules) problem(what string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wrong[what]
+}
+
+// problems are what is not in force, for people.
+func (r *rules) problems() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for what, why := range r.wrong {
+		all = append(all, "the newest "+what+" is refused, the last good one is in force: "+why)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// brokenPolicy stands for a policy that could not be loaded at the start, which
+// is why it could not.
+type brokenPolicy string
+
+// Answer implements gateway.Policy: nobody knows what the policy would have
+// said, so a person decides.
+func (b brokenPolicy) Answer(context.Context, *gateway.PolicyInput) gateway.PolicyAnswer {
+	return gateway.PolicyAnswer{Path: gateway.Manual, PathRule: "that could not be loaded", Fault: bounded(string(b))}
+}
+
+// maxFault bounds the text of a fault on a request, in bytes.
+const maxFault = 500
+
+func bounded(s string) string { return s[:min(len(s), maxFault)] }
+
+// Reload takes up what has changed in the configuration's file and the policy's,
+// as a change of the files does by itself.
+func (a *App) Reload() { a.rules.reload() }
+
+// watchFiles takes up changes of files until ctx ends.
+func (a *App) watchFiles(ctx context.Context) error {
+	paths := make([]string, 0, 2)
+	for _, path := range []string{a.options.ConfigFile, a.options.Config.Policy.Path} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	w, err := filewatch.New(filewatch.Options{Paths: paths, Changed: a.rules.reload, Logger: a.options.Logger})
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
