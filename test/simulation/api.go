@@ -32,6 +32,8 @@ type object struct {
 	// other people's objects.
 	born time.Time
 	by   string
+	// bornVersion is the version as of which it is there.
+	bornVersion uint64
 	// Of its past: that its episode was resolved, its remediation over, its
 	// storm closed.
 	resolved, ended, closed bool
@@ -148,14 +150,9 @@ func memberOf(rr *v1alpha1.RemediationRequest, fingerprint string) *v1alpha1.Sto
 	if rr.Status.Storm == nil {
 		return nil
 	}
-	for i := range rr.Status.Storm.Members {
-		if m := &rr.Status.Storm.Members[i]; m.Fingerprint == fingerprint {
-			return &m.StormMemberRef
-		}
-	}
-	for i := range rr.Status.Storm.MoreMembers {
-		if m := &rr.Status.Storm.MoreMembers[i]; m.Fingerprint == fingerprint {
-			return m
+	for _, m := range refs(rr.Status.Storm) {
+		if m.Fingerprint == fingerprint {
+			return &m
 		}
 	}
 	return nil
@@ -202,6 +199,7 @@ func (a *api) create(body []byte, by string) status {
 	rr.CreationTimestamp = metav1.NewTime(time.Now().Truncate(time.Second))
 	o := &object{key: key, born: time.Now(), by: by}
 	a.commit(o, rr, "ADDED")
+	o.bornVersion = o.version
 	a.objects[key] = o
 	a.world.checks.created(o)
 	a.past = append(a.past, o)

@@ -25,6 +25,10 @@ type checks struct {
 	// an end of it was last written.
 	ends    map[string]time.Time
 	written map[string]int
+	// endings are, by alert, the deliveries of its ends.
+	endings map[string][]ending
+	// joined is, by storm request and member, since when it is one.
+	joined map[string]joining
 	// pairs are requests of one fingerprint that nothing lies between.
 	pairs [][2]*object
 	// delivered counts deliveries that a replica took in.
@@ -34,12 +38,53 @@ type checks struct {
 	// unsure says that a delivery was not accepted, of which parts may be
 	// counted all the same.
 	unsure bool
+	// looked counts, by check, how often there was something to look at.
+	looked map[look]int
+}
+
+// look is what a check looks at. One that hardly ever comes about proves little,
+// so that they are counted.
+type look string
+
+const (
+	lookPlace      look = "place: acknowledged firing"
+	lookCreated    look = "created: beside another request"
+	lookDrained    look = "created: by a drain, beside another"
+	lookLate       look = "answer: a late firing"
+	lookLateDrain  look = "drain: a late firing"
+	lookSilent     look = "answer: by a silent watch"
+	lookQueue      look = "answer: behind a spooled signal"
+	lookEndWritten look = "answer: an end as written"
+	lookGone       look = "write: a member left out"
+	lookOver       look = "rest: an acknowledged end"
+	lookOverQueue  look = "rest: an end spooled behind its firing"
+	lookOverAlone  look = "rest: an end while its firing waits elsewhere"
+	lookRequests   look = "rest: two unfinished requests"
+	lookPlaces     look = "rest: request and member"
+	lookMembers    look = "rest: member of two storms"
+	lookStorms     look = "rest: two open storm requests"
+	lookCounts     look = "rest: counts"
+	lookForever    look = "rest: fires for ever"
+)
+
+// everyLook lists all of them but what only a broken product leaves at rest:
+// memberships in two storms, and two open requests of one storm.
+var everyLook = []look{
+	lookPlace, lookCreated, lookDrained, lookLate, lookLateDrain, lookSilent, lookQueue, lookEndWritten, lookGone,
+	lookOver, lookOverQueue, lookOverAlone, lookRequests, lookPlaces, lookCounts, lookForever,
+}
+
+// joining is when a storm got a member.
+type joining struct {
+	step    int
+	version uint64
 }
 
 func (c *checks) init(w *world) {
 	*c = checks{
 		world: w, acked: make(map[string]int), removed: make(map[string]int), late: make(map[string]int),
-		ends: make(map[string]time.Time), written: make(map[string]int),
+		ends: make(map[string]time.Time), written: make(map[string]int), endings: make(map[string][]ending),
+		joined: make(map[string]joining), looked: make(map[look]int),
 	}
 }
 
@@ -58,7 +103,10 @@ func (c *checks) step() {
 	for _, s := range c.series {
 		f := s.fingerprint.String()
 		at, ok := c.acked[f]
-		if ok && !c.covered(s.fingerprint) && max(c.removed[f], c.late[f]) < at {
+		if !ok || max(c.removed[f], c.late[f]) >= at {
+			continue
+		}
+		if c.looked[lookPlace]++; !c.covered(s.fingerprint) {
 			c.fail("%s was acknowledged firing and has no request, membership or spool entry any more", s.trouble)
 		}
 	}
@@ -72,9 +120,12 @@ func (c *checks) drained(e *entry, d *gateway.Decision) {
 	switch d.Outcome {
 	case gateway.Resolved:
 		c.late[e.signal.Fingerprint.String()] = c.taken
+		if c.looked[lookLateDrain]++; !c.endedSince(&e.signal, e.signal.ReceivedAt.Add(-lateFiring)) {
+			c.fail("%s was drained as late, and no end of it was sent since", e)
+		}
 	case gateway.Created, gateway.Duplicate, gateway.Member:
 		c.placed++
-		if o := c.named(d.Request); o != nil && !o.there() && e.seen < o.goneVersion {
+		if c.gone(d.Request, func(o *object) bool { return e.seen < o.goneVersion }) {
 			c.late[e.signal.Fingerprint.String()] = c.taken // deleted, as it could not know
 		}
 	}
@@ -126,6 +177,7 @@ func (c *checks) created(o *object) {
 	}
 	f := o.fingerprint()
 	for _, before := range c.api.of(f) {
+		c.looked[lookCreated]++
 		switch {
 		case justified(before, o.rr.Spec.RemediationPath):
 		case c.removed[f] > 0, old(o), slices.ContainsFunc(c.api.of(f), old):
@@ -142,16 +194,16 @@ func (c *checks) created(o *object) {
 // drainedTo looks whether a request came of a signal that was spooled before
 // another request.
 func (c *checks) drainedTo(o *object) {
-	if c.removed[o.fingerprint()] > 0 {
-		return // it raced a deletion, too
-	}
 	for _, r := range c.replicas {
 		for e := range r.in.draining {
 			if r.name != o.by || e.signal.Fingerprint.String() != o.fingerprint() {
 				continue
 			}
 			for _, before := range c.api.of(o.fingerprint()) {
-				if before.rr.DeletionTimestamp == nil && before.rr.CreationTimestamp.After(e.signal.ReceivedAt) {
+				if before.rr.DeletionTimestamp != nil || c.removed[o.fingerprint()] > 0 && before.bornVersion > e.seen {
+					continue // it raced a deletion, too
+				}
+				if c.looked[lookDrained]++; before.rr.CreationTimestamp.After(e.signal.ReceivedAt) {
 					c.fail("%s drained %s, received before %s was created, and created %s", r.name, e, titleOf(before.rr), titleOf(o.rr))
 				}
 			}

@@ -52,6 +52,9 @@ func (c *checks) storm(o *object, was, is *v1alpha1.StormStatus) {
 			c.fail("%s lists a member twice", titleOf(o.rr))
 		}
 		members[m.Fingerprint] = true
+		if _, ok := c.joined[o.name()+m.Fingerprint]; !ok {
+			c.joined[o.name()+m.Fingerprint] = joining{c.taken, o.version}
+		}
 		c.ended(o, m.Fingerprint, alertsOf(&m))
 	}
 	if is.MemberCount != int64(len(members)) {
@@ -63,7 +66,12 @@ func (c *checks) storm(o *object, was, is *v1alpha1.StormStatus) {
 	before := make(map[string]bool)
 	for _, m := range refs(was) {
 		before[m.Fingerprint] = true
-		if !members[m.Fingerprint] && len(c.api.of(m.Fingerprint))+len(c.api.sheltering(m.Fingerprint)) == 0 && c.removed[m.Fingerprint] == 0 {
+		if members[m.Fingerprint] {
+			continue
+		}
+		since := c.joined[o.name()+m.Fingerprint]
+		delete(c.joined, o.name()+m.Fingerprint)
+		if c.looked[lookGone]++; len(c.api.of(m.Fingerprint))+len(c.api.sheltering(m.Fingerprint)) == 0 && c.removed[m.Fingerprint] < since.step {
 			c.fail("%s lost a member that has neither a request nor another storm", titleOf(o.rr))
 		}
 	}

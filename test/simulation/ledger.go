@@ -141,3 +141,18 @@ func (c client) Leave(ctx context.Context, e gateway.Entry) error {
 	_, err := ask(ctx, c, "take out "+entered(e), func() error { return c.mem.Load().Leave(ctx, e) })
 	return err
 }
+
+// Book implements gateway.Ledger.
+func (c client) Book(ctx context.Context, b *gateway.Booking) (gateway.Scope, error) {
+	return ask(ctx, c, "book "+b.ID, func() gateway.Scope {
+		full, _ := c.mem.Load().Book(ctx, b)
+		return full
+	})
+}
+
+// Release implements gateway.Ledger. Nobody waits for it, so it is no step.
+func (c client) Release(held []gateway.Holding) {
+	if !c.in.dead.Load() && !c.away.Load() {
+		c.mem.Load().Release(held)
+	}
+}

@@ -124,6 +124,15 @@ func (s hasty) Append(_ context.Context, signal *gateway.Signal) error {
 	return nil
 }
 
+// unheld lets later signals pass by those in the spool.
+type unheld struct{ spooling }
+
+// Holds implements gateway.Spool.
+func (unheld) Holds(f gateway.Fingerprint) bool {
+	stagger(f)
+	return false
+}
+
 // unsettled decides without finding out what became of a create before.
 type unsettled struct{ gateway.Sink }
 

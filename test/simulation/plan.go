@@ -72,7 +72,17 @@ func draw(rng *rand.Rand) plan {
 	p.crash, p.outage, p.lost, p.late = coin(40), coin(30), coin(40), coin(40)
 	p.doubled, p.refused, p.watch, p.ledger = coin(30), coin(30), coin(50), coin(40)
 	p.disk, p.skew, p.deletes = coin(30), coin(30), coin(40)
+	if p.faulty%8 == 5 {
+		p.queue()
+	}
 	return p
+}
+
+// queue makes signals of one fingerprint wait in one replica's spool together,
+// while others go on.
+func (p *plan) queue() {
+	p.spool, p.outage, p.lost, p.late, p.lazy, p.controller = true, true, true, true, true, true
+	p.replicas, p.ledger, p.steps = max(2, p.replicas), false, 80
 }
 
 // calm reports whether nothing goes wrong in the schedule.

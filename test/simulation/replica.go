@@ -69,6 +69,9 @@ func (deaf) Decided(*gateway.Signal, *gateway.Decision) {}
 // Drained implements gateway.Observer.
 func (deaf) Drained(*gateway.Signal, *gateway.Decision) {}
 
+// Reviewed implements gateway.Observer.
+func (deaf) Reviewed(*gateway.Signal, *gateway.Decision) {}
+
 // Created implements kube.Observer.
 func (deaf) Created(time.Duration, error) {}
 
@@ -97,8 +100,10 @@ func (r *replica) start() {
 	}
 	in.sink = sink
 	options := gateway.Options{
-		Dedup: dedupRules(), Storms: rules, Environment: gateway.EnvironmentRules{NamespaceLabels: []string{"environment"}},
-		Matrix: gateway.DefaultMatrix(), Ledger: client{r.world.ledger, in}, Sink: staggered{sink},
+		Dedup: dedupRules(), Storms: rules, Rules: gateway.Fixed(gateway.Rules{
+			Environment: gateway.EnvironmentRules{NamespaceLabels: []string{"environment"}}, Matrix: gateway.DefaultMatrix(),
+		}),
+		Ledger: client{r.world.ledger, in}, Sink: staggered{sink},
 		Namespaces: labels{}, Observer: deaf{}, Now: sink.Now,
 	}
 	if r.world.spool {

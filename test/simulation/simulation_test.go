@@ -34,6 +34,9 @@ const (
 	maxTries    = 3000
 )
 
+// rare is in how many schedules every check has to have something to look at.
+const rare = 10_000
+
 // collectEvery is after how many schedules garbage is collected.
 const collectEvery = 20
 
@@ -86,6 +89,7 @@ type total struct {
 	schedules, steps, requests, deliveries int
 	virtual                                time.Duration
 	faults                                 map[string]int
+	looked                                 map[look]int
 }
 
 func (s *total) add(w *world) {
@@ -97,6 +101,9 @@ func (s *total) add(w *world) {
 	for what, n := range w.faults {
 		s.faults[what] += n
 	}
+	for what, n := range w.checks.looked {
+		s.looked[what] += n
+	}
 }
 
 func (s *total) print(out io.Writer, took time.Duration) {
@@ -106,13 +113,17 @@ func (s *total) print(out io.Writer, took time.Duration) {
 	for _, what := range slices.Sorted(maps.Keys(s.faults)) {
 		fmt.Fprintf(table, "  %s\t%d\n", what, s.faults[what])
 	}
+	fmt.Fprintln(table, "looked at")
+	for _, what := range everyLook {
+		fmt.Fprintf(table, "  %s\t%d\n", what, s.looked[what])
+	}
 	_ = table.Flush() // a terminal that is gone reads nothing
 }
 
 // TestSchedules looks for a schedule in which a promise is broken.
 func TestSchedules(t *testing.T) {
 	begin := time.Now()
-	sum := total{faults: make(map[string]int)}
+	sum := total{faults: make(map[string]int), looked: make(map[look]int)}
 	const enough = 5
 	for n, failed := 0, 0; n < count(1<<62) && failed < enough; n++ {
 		at := *seed + uint64(n)
@@ -121,6 +132,11 @@ func TestSchedules(t *testing.T) {
 		if w.broken != "" {
 			failed++
 			t.Errorf("seed %d: %s\nthe same again: make simulate SEED=%d SCHEDULES=1\n%s", at, w.broken, at, w.tell())
+		}
+	}
+	for _, what := range everyLook {
+		if sum.schedules >= rare && sum.looked[what] == 0 {
+			t.Errorf("none of %d schedules has what a check looks at: %s", sum.schedules, what)
 		}
 	}
 	if testing.Verbose() {

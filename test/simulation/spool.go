@@ -135,7 +135,7 @@ func (s *spool) ready(in *incarnation) []*entry {
 	var ready []*entry
 	seen := make(map[gateway.Fingerprint]bool)
 	for _, e := range s.entries {
-		if !seen[e.signal.Fingerprint] && !in.draining[e] {
+		if (s.world.variant.jumbled || !seen[e.signal.Fingerprint]) && !in.draining[e] {
 			ready = append(ready, e)
 		}
 		seen[e.signal.Fingerprint] = true

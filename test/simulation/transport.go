@@ -229,6 +229,9 @@ func (t *transport) carryOut(ctx context.Context, c *call, f fault) answer {
 	case "apply":
 		return answer{status: a.apply(c.name, c.body)}
 	case "delete":
+		if a.world.variant.lingers {
+			return answer{status: a.read(c.name)}
+		}
 		return answer{status: a.remove(c.name, c.body, t.in.name)}
 	case "get":
 		return answer{status: a.read(c.name)}

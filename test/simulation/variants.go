@@ -28,6 +28,10 @@ type variant struct {
 	door func(ctx context.Context, d *delivery) (accepted bool)
 	// drained changes a signal on its way from the spool.
 	drained func(in *incarnation, s *gateway.Signal)
+	// jumbled says that a spool keeps no order among the signals of a fingerprint.
+	jumbled bool
+	// lingers says that what a replica deletes stays.
+	lingers bool
 }
 
 // product is what is built.
@@ -74,6 +78,8 @@ var variants = []*variant{
 	{name: "taken from the spool before it is drained", plan: spooled, drained: func(in *incarnation, s *gateway.Signal) {
 		in.spool.remove(func(e *entry) bool { return e.signal.Fingerprint == s.Fingerprint && in.draining[e] })
 	}},
+	{name: "the spool's order not kept", plan: queuing, jumbled: true},
+	{name: "live signals overtake the spool", plan: queuing, options: spools(func(s spooling) gateway.Spool { return unheld{s} })},
 	{name: "creates of unknown outcome not settled", plan: func(p *plan) {
 		p.replicas, p.senders, p.spool, p.late, p.lost, p.crash, p.faulty = 1, 1, false, true, true, false, 40
 	}, options: sinks(func(_ *incarnation, s gateway.Sink) gateway.Sink { return unsettled{s} })},
@@ -84,6 +90,7 @@ var variants = []*variant{
 	{name: "ages by the replica's own clock", plan: func(p *plan) { p.skew = true }, options: func(in *incarnation, o *gateway.Options) {
 		o.Now = func() time.Time { return time.Now().Add(in.skew) }
 	}},
+	{name: "what yields is forgotten, not withdrawn", plan: func(p *plan) { storming(p); p.deletes, p.replicas, p.watch = true, 3, true }, lingers: true},
 	{name: "a deletion not noticed", plan: func(p *plan) { p.deletes = true }, options: sinks(func(_ *incarnation, s gateway.Sink) gateway.Sink { return undying{s, new(sync.Map)} })},
 }
 
@@ -91,6 +98,13 @@ func storming(p *plan) { p.storms, p.troubles = true, max(p.troubles, 4) }
 
 // spooled makes sure that there is a spool, and what fills it.
 func spooled(p *plan) { p.spool, p.outage, p.lost = true, true, true }
+
+// queuing lets signals of one fingerprint wait in a spool together while their
+// request ends, and makes the ledger forget what else would tell them apart.
+func queuing(p *plan) {
+	spooled(p)
+	p.replicas, p.lazy, p.ledger, p.storms, p.controller, p.steps = 1, true, true, false, true, 80
+}
 
 func sinks(wrap func(in *incarnation, s gateway.Sink) gateway.Sink) func(*incarnation, *gateway.Options) {
 	return func(in *incarnation, o *gateway.Options) { o.Sink = wrap(in, o.Sink) }

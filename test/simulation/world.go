@@ -299,7 +299,7 @@ func (w *world) choices() []choice {
 // times adds how long nothing else happens. To let a call wait for long is a
 // fault like others.
 func (w *world) times(waiting bool, add func(int, string, func())) {
-	lengths := []time.Duration{50 * time.Millisecond, time.Second, 5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute}
+	lengths := []time.Duration{brief, time.Second, 5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute}
 	switch {
 	case waiting && w.late:
 		lengths = lengths[:4]
@@ -334,12 +334,18 @@ func (w *world) take(s *step) {
 	s.do(f)
 }
 
+// brief is how long a call may wait where delays are no fault.
+const brief = 50 * time.Millisecond
+
 // bookmarkEvery is how often a watch on which nothing happens is heard of.
 const bookmarkEvery = 50 * time.Second
 
 // pass lets time pass, in which API servers send bookmarks. Where delays are no
 // fault of the schedule, it ends as soon as there is something to pick.
 func (w *world) pass(d time.Duration) {
+	if w.calm() && len(w.sorted()) > 0 {
+		d = min(d, brief) // a call has come up since it was chosen
+	}
 	begin := time.Now()
 	for end := begin.Add(d); time.Now().Before(end); {
 		select {
