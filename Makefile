@@ -35,6 +35,7 @@ LENGTH ?= 10s
 SIGNALS ?= 10000
 MINUTES ?= 10
 SCHEDULES ?= 100000
+SWAPS ?= 1000
 PACKAGES ?= ./...
 ARGS ?=
 
@@ -88,6 +89,10 @@ chaos: setup build ## play rounds of outages with real processes and reconcile w
 .PHONY: outage
 outage: setup build ## spool signals while the API server is away, and time how they drain (SIGNALS=10000)
 	go test ./test/integration/replica -run TestOutage -count 1 -v -timeout 30m -outage-signals $(SIGNALS)
+
+.PHONY: reload
+reload: setup build ## replace a policy 1,000 times under full traffic (SWAPS=1000)
+	go test ./test/integration/decide -run TestReloadUnderLoad -count 1 -v -timeout 30m -swaps $(SWAPS)
 
 .PHONY: soak
 soak: setup build ## run one gateway with Redis at full speed and print its memory each minute (MINUTES=10)

@@ -37,6 +37,9 @@ func (silent) Decided(*gateway.Signal, *gateway.Decision) {}
 // Drained implements gateway.Observer.
 func (silent) Drained(*gateway.Signal, *gateway.Decision) {}
 
+// Reviewed implements gateway.Observer.
+func (silent) Reviewed(*gateway.Signal, *gateway.Decision) {}
+
 // linked observes when a ledger has come to its Redis.
 type linked struct {
 	once sync.Once
@@ -112,8 +115,7 @@ func runInside(ctx context.Context, reach *rest.Config, namespace, redis string)
 
 func (p *inside) with(conf *config.Config, ledger gateway.Ledger) (*gateway.Pipeline, error) {
 	return gateway.NewPipeline(gateway.Options{
-		Identity: conf.Identity(), Suppression: conf.Suppression(), Dedup: conf.DedupRules(), Storms: conf.StormRules(),
-		Environment: conf.EnvironmentRules(), Matrix: conf.Tables(), Guard: conf.GuardRules(),
+		Identity: conf.Identity(), Dedup: conf.DedupRules(), Storms: conf.StormRules(), Rules: gateway.Fixed(conf.Rules()),
 		Ledger: ledger, Sink: p.sink, Namespaces: p.namespaces, Observer: silent{},
 	})
 }

@@ -61,6 +61,8 @@ func NewCluster(kubeconfig string) (*Cluster, error) {
 
 // Gateway is a running gateway.
 type Gateway struct {
+	app *app.App
+
 	cluster *Cluster
 	// Namespace is where its requests are.
 	Namespace string
@@ -110,6 +112,8 @@ func (c *Cluster) Launch(tb testing.TB, namespace string, via *rest.Config, opti
 	conf.Webhooks.Address, conf.Admin.Address = "127.0.0.1:0", "127.0.0.1:0"
 	conf.Dedup.FlushInterval, conf.Dedup.FlushRate = 50*time.Millisecond, 1000
 	conf.ShutdownDelay = 0
+	// Most tests let more requests wait than anybody would automate at once.
+	conf.Guard.Budget = config.Budget{}
 	for _, change := range options {
 		change(conf)
 	}
@@ -119,7 +123,7 @@ func (c *Cluster) Launch(tb testing.TB, namespace string, via *rest.Config, opti
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gateway{
-		cluster: c, Namespace: namespace, stop: cancel, done: make(chan error, 1), ready: a.Ready(),
+		app: a, cluster: c, Namespace: namespace, stop: cancel, done: make(chan error, 1), ready: a.Ready(),
 		URL: "http://" + a.WebhookAddr().String(), AdminURL: "http://" + a.AdminAddr().String(),
 	}
 	go func() { g.done <- a.Run(ctx) }()
@@ -137,6 +141,28 @@ func (g *Gateway) AwaitReady(tb testing.TB) {
 	case <-time.After(patience):
 		tb.Fatal("the gateway did not get ready")
 	}
+}
+
+// Reload has the gateway take up what has changed in its files, as SIGHUP does.
+func (g *Gateway) Reload() { g.app.Reload() }
+
+// Readyz returns what /readyz says, whether ready or not.
+func (g *Gateway) Readyz(tb testing.TB) string {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, g.AdminURL+"/readyz", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(text)
 }
 
 // Stop stops the gateway as SIGTERM would, and may be repeated.

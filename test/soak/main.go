@@ -27,6 +27,7 @@ import (
 
 	"kubernaut.io/gateway/api/v1alpha1"
 	"kubernaut.io/gateway/app"
+	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/test/cluster"
 	"kubernaut.io/gateway/test/fleet"
 	"kubernaut.io/gateway/test/harness"
@@ -110,7 +111,8 @@ func newSoak(ctx context.Context, c *cluster.Cluster, redis *redistest.Server, d
 	if err := app.Install(ctx, config, namespace); err != nil {
 		return nil, err
 	}
-	client, err := dynamic.NewForConfig(config)
+	// Unthrottled, else more begins than is deleted, and that is what grows.
+	client, err := dynamic.NewForConfig(kube.Unthrottled(config))
 	if err != nil {
 		return nil, err
 	}

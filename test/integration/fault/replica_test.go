@@ -33,6 +33,9 @@ func (deaf) Disputed(string)                            {}
 func (deaf) Decided(*gateway.Signal, *gateway.Decision) {}
 func (deaf) Drained(*gateway.Signal, *gateway.Decision) {}
 
+// Reviewed implements gateway.Observer.
+func (deaf) Reviewed(*gateway.Signal, *gateway.Decision) {}
+
 // mustBare returns a replica in a namespace that is there, which runs until the
 // test ends.
 func mustBare(t *testing.T, namespace string, via *rest.Config, changes ...func(*kube.Options)) *bare {
@@ -59,8 +62,7 @@ func mustBare(t *testing.T, namespace string, via *rest.Config, changes ...func(
 		t.Fatal(err)
 	}
 	pipeline, err := gateway.NewPipeline(gateway.Options{
-		Identity: c.Identity(), Suppression: c.Suppression(), Dedup: c.DedupRules(), Storms: c.StormRules(),
-		Environment: c.EnvironmentRules(), Matrix: c.Tables(), Guard: c.GuardRules(),
+		Identity: c.Identity(), Dedup: c.DedupRules(), Storms: c.StormRules(), Rules: gateway.Fixed(c.Rules()),
 		Ledger: memledger.New(memledger.Options{LateFiring: c.Dedup.LateFiring}), Sink: sink, Namespaces: namespaces,
 		Observer: deaf{}, Now: sink.Now,
 	})
