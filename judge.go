@@ -52,7 +52,12 @@ func (p *Pipeline) guard(t *turn, o *Order) {
 	if path, why := t.rules.Guard.Check(o.Signal, o.Attempt, o.Path); why != "" {
 		o.Path, o.PathFrom = path, why
 	}
-	if mode, from := p.mode(t.rules, o.Signal); mode == ModeManual && o.Path != Manual {
+	mode, from := p.mode(t.rules, o.Signal)
+	switch {
+	case mode != ModeManual:
+	case o.Path == Manual:
+		o.PathFrom += "; switch: manual by " + from
+	default:
 		o.Path, o.PathFrom = Manual, "switch: manual by "+from
 	}
 }

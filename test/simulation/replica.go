@@ -81,6 +81,9 @@ func (deaf) Wrote(string, string) {}
 // Disputed implements kube.Observer.
 func (deaf) Disputed(string) {}
 
+// checkInterval is how often a cluster that can't be used yet is tried.
+const checkInterval = time.Second
+
 // start brings the replica to life with an empty index.
 func (r *replica) start() {
 	r.lives++
@@ -115,7 +118,13 @@ func (r *replica) start() {
 	if in.pipeline, err = gateway.NewPipeline(options); err != nil {
 		panic(err)
 	}
-	go func() { _ = sink.Run(in.ctx) }()
+	go func() {
+		// As the app does it, which so comes to know the API server's clock.
+		for sink.Check(in.ctx) != nil && in.ctx.Err() == nil {
+			time.Sleep(checkInterval)
+		}
+		_ = sink.Run(in.ctx)
+	}()
 }
 
 // staggered keeps the signals of one batch from doing anything at the very same

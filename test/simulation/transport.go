@@ -104,7 +104,7 @@ func (t *transport) read(r *http.Request) (*call, error) {
 		c.body = body
 	}
 	w := t.api.world
-	_, path, _ := strings.Cut(r.URL.Path, "/"+v1alpha1.Resource)
+	_, path, listing := strings.Cut(r.URL.Path, "/"+v1alpha1.Resource)
 	name, sub, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	c.name = name
 	switch {
@@ -124,6 +124,8 @@ func (t *transport) read(r *http.Request) (*call, error) {
 		c.verb, c.what = "get", "reads "+called(name)
 	case r.Method == http.MethodGet && c.query.Get("watch") != "":
 		c.verb, c.what = "watch", "watches"
+	case r.Method == http.MethodGet && (!listing || c.query.Get("limit") == "1"):
+		c.verb, c.what = "check", "looks whether "+r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]+" is there"
 	case r.Method == http.MethodGet:
 		c.verb, c.what = "list", "lists"
 		if f := c.query.Get("fieldSelector"); f != "" {
@@ -235,6 +237,8 @@ func (t *transport) carryOut(ctx context.Context, c *call, f fault) answer {
 		return answer{status: a.remove(c.name, c.body, t.in.name)}
 	case "get":
 		return answer{status: a.read(c.name)}
+	case "check":
+		return answer{status: a.list(a.version, func(*v1alpha1.RemediationRequest) bool { return false })}
 	case "watch":
 		initial := c.query.Get("sendInitialEvents") == "true"
 		if initial && !a.world.watchList {
