@@ -217,12 +217,23 @@ func (s *Sink) refresh(ctx context.Context, f gateway.Fingerprint) error {
 			break
 		}
 	}
-	for n := highest + 1; ; n++ {
-		if there, err := s.look(ctx, key{f, n}); err != nil || !there {
+	for n, missing := highest+1, 0; missing < maxGap; n++ {
+		there, err := s.look(ctx, key{f, n})
+		switch {
+		case err != nil:
 			return err
+		case there:
+			missing = 0
+		default:
+			missing++
 		}
 	}
+	return nil
 }
+
+// maxGap is how many numbers in a row have to be free for none to come after
+// them: while one request is deleted the next may be created.
+const maxGap = 2
 
 // look reads one request live, brings the index up to date with it, and reports
 // whether its name is taken.

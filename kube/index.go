@@ -155,6 +155,13 @@ func (x *index) record(f gateway.Fingerprint, sequence int64) *record {
 	return nil
 }
 
+// has reports whether r is still what the index has under its name.
+func (x *index) has(r *record) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.record(r.fingerprint, r.sequence) == r
+}
+
 func (x *index) line(f gateway.Fingerprint) *line {
 	l := x.lines[f]
 	if l == nil {
@@ -205,6 +212,13 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 	if r == nil && o.version <= max(x.listed, x.gone[key{o.request.Fingerprint, o.request.Sequence}]) {
 		return &o.request
 	}
+	if r != nil && o.version > r.version && r.received != pack(o.received) {
+		// The one that had this name has gone, and nothing that was seen of it, or
+		// is to be written for it, is this one's.
+		x.bury(r.key(), r.version)
+		x.forgetLocked(r)
+		r = nil
+	}
 	if r == nil {
 		r = x.add(o)
 	}
@@ -230,7 +244,7 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 // add makes room for a request that the index did not know.
 func (x *index) add(o *observation) *record {
 	l := x.line(o.request.Fingerprint)
-	r := new(record)
+	r := &record{received: pack(o.received)}
 	r.show(&o.request)
 	l.records = append(l.records, r)
 	slices.SortFunc(l.records, func(a, b *record) int { return cmp.Compare(a.sequence, b.sequence) })

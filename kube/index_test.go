@@ -86,6 +86,27 @@ func TestIndexKeepsWhatIsPending(t *testing.T) {
 	}
 }
 
+// TestIndexTellsRequestsOfOneNameApart: what was seen of a request that was
+// deleted is not that of the next one under its name.
+func TestIndexTellsRequestsOfOneNameApart(t *testing.T) {
+	x := newIndex("", lateFiring)
+	f := gateway.Fingerprint{1}
+	x.see(request(f, 1, 10))
+	x.mu.Lock()
+	before := x.record(f, 1)
+	x.note(before, f, gateway.Sighting{At: time.Now()})
+	x.mu.Unlock()
+	next := request(f, 1, 20) // nobody saw the deletion
+	next.received = time.Now()
+	x.see(next)
+	if r, _ := x.newest(f); r.Episode.Occurrences != next.request.Episode.Occurrences {
+		t.Errorf("%d occurrences, want those of the new one, %d", r.Episode.Occurrences, next.request.Episode.Occurrences)
+	}
+	if x.has(before) || len(x.unwritten()) != 0 {
+		t.Error("something is to be written for the one that has gone")
+	}
+}
+
 func TestNewestIsTheHighestNumber(t *testing.T) {
 	x := newIndex("", lateFiring)
 	f := gateway.Fingerprint{1}

@@ -17,6 +17,9 @@ type record struct {
 	sequence, attempt int64
 	traits            unique.Handle[traits]
 
+	// received tells the request from another that had its name before it.
+	received int64
+
 	created, phaseSince, completedAt, firstSeen, lastSeen int64
 
 	occurrences int64

@@ -176,7 +176,9 @@ func (s *Sink) Settle(ctx context.Context, f gateway.Fingerprint) error {
 	return nil
 }
 
-// settle repeats a create of unknown outcome.
+// settle repeats a create of unknown outcome. Where another was created since
+// under a later number, that one is decided by, and it is only looked whether the
+// first is there: its name may have become free by a deletion in between.
 func (s *Sink) settle(ctx context.Context, f gateway.Fingerprint) error {
 	s.uncertainMu.Lock()
 	doubtful, ok := s.uncertain[f]
@@ -184,7 +186,11 @@ func (s *Sink) settle(ctx context.Context, f gateway.Fingerprint) error {
 	if !ok {
 		return nil
 	}
-	_, err := s.create(ctx, f, s.expired(doubtful))
+	repeat := s.create
+	if _, highest := s.index.newest(f); highest > doubtful.rr.Spec.Sequence {
+		repeat = s.meet
+	}
+	_, err := repeat(ctx, f, s.expired(doubtful))
 	if errors.Is(err, gateway.ErrStale) || errors.Is(err, gateway.ErrRefused) || errors.Is(err, gateway.ErrHeld) {
 		return nil
 	}
@@ -346,7 +352,7 @@ func (s *Sink) settleOld(ctx context.Context, before time.Time) {
 func (s *Sink) Note(f gateway.Fingerprint, newest *gateway.Request, sighting gateway.Sighting) gateway.Noted {
 	s.index.mu.Lock()
 	r := s.index.record(newest.Fingerprint, newest.Sequence)
-	if r == nil {
+	if r == nil || r.created != pack(newest.Created) {
 		s.index.mu.Unlock()
 		base := newest.Episode.Occurrences
 		return gateway.Noted{Base: base, Delta: 1, Total: base + 1}

@@ -174,7 +174,7 @@ func (s *Sink) write(k key, r *record, waiters []*waiter) error {
 		if refused(err) && !apierrors.IsConflict(err) {
 			return translate(err)
 		}
-		live, missing := s.live(k)
+		live, missing := s.live(k, r)
 		switch {
 		case missing != nil:
 			return errors.Join(missing, err)
@@ -199,8 +199,9 @@ func answer(waiters []*waiter, err error) {
 }
 
 // live reads a request from the API server, shows it to the index, and returns
-// the gateway's part of its status as a draft would have it.
-func (s *Sink) live(k key) (status []byte, err error) {
+// the gateway's part of its status as a draft would have it. It is ErrStale where
+// that is no longer the request that r was.
+func (s *Sink) live(k key, r *record) (status []byte, err error) {
 	rr, err := s.api.get(s.ctx, k.name())
 	if apierrors.IsNotFound(err) {
 		s.index.vanish(k)
@@ -214,6 +215,9 @@ func (s *Sink) live(k key) (status []byte, err error) {
 		return nil, gateway.ErrStale
 	}
 	s.index.see(o)
+	if !s.index.has(r) {
+		return nil, gateway.ErrStale
+	}
 	return json.Marshal(v1alpha1.RemediationRequestStatus{
 		Deduplication: rr.Status.Deduplication, SignalState: rr.Status.SignalState,
 		ResolvedTime: rr.Status.ResolvedTime, Storm: rr.Status.Storm,

@@ -137,6 +137,7 @@ type answer struct {
 	Signals []struct {
 		Outcome     string
 		Occurrences int64
+		Priority    string
 	}
 }
 

@@ -52,6 +52,8 @@ func TestCommandLines(t *testing.T) {
 	bad := writeFile(t, "bad.yaml", servable+"clustr: a\ndedup: {window: 0s}\n")
 	lost := writeFile(t, "lost.yaml", servable+"kubernetes: {kubeconfig: "+bad+"}\n")
 	missing := filepath.Join(t.TempDir(), "missing")
+	rules := filepath.Dir(writeFile(t, "p.rego", "package gateway\n\npath := 5 +\n"))
+	ruled := writeFile(t, "ruled.yaml", servable+"policy: {path: "+rules+"}\n")
 
 	tests := map[string]struct {
 		args   []string
@@ -75,6 +77,7 @@ func TestCommandLines(t *testing.T) {
 			exitUsage, "",
 			bad + ":5: clustr: unknown key; did you mean cluster?\n" + bad + ":6: dedup.window: 0s is not more than 0\n",
 		},
+		"check of a broken policy":    {[]string{"config", "check", ruled}, exitUsage, "", "policy.path: "},
 		"check of a missing file":     {[]string{"config", "check", missing}, exitUsage, "", "open " + missing},
 		"crd with a bad file":         {[]string{"crd", "--config", bad}, exitUsage, "", "clustr"},
 		"serve without a file":        {[]string{"serve"}, exitUsage, "", "--config FILE is required"},

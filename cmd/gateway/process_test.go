@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // asGateway makes the test binary a gateway, so that tests can do to a process
@@ -22,15 +24,18 @@ func TestMain(m *testing.M) {
 
 // startDevProcess runs `gateway dev` as the leader of a process group of its
 // own, as a shell would.
-func startDevProcess(t *testing.T, dir string) (*command, *exec.Cmd) {
+func startDevProcess(t *testing.T, dir string, more ...string) (*command, *exec.Cmd) {
 	t.Helper()
 	own, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &command{stdout: newOutput(), stderr: newOutput(), code: make(chan int, 1)}
-	cmd := exec.Command(own, "dev", "--data-dir", dir, "--devcluster", devclusterBinary(t),
-		"--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0")
+	args := []string{
+		"dev", "--data-dir", dir, "--devcluster", devclusterBinary(t),
+		"--webhook-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0",
+	}
+	cmd := exec.Command(own, append(args, more...)...)
 	cmd.Env = append(os.Environ(), asGateway+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
@@ -90,6 +95,33 @@ func TestCtrlCReachesTheClusterAfterTheFlush(t *testing.T) {
 	status, a := post(t, url)
 	if status != http.StatusAccepted || a.Signals[0].Outcome != "duplicate" || a.Signals[0].Occurrences != 4 {
 		t.Errorf("after Ctrl-C the fourth delivery is %d %+v, want the fourth occurrence", status, a)
+	}
+}
+
+// TestHangUpReloads: SIGHUP takes up what has changed, and ends nothing.
+func TestHangUpReloads(t *testing.T) {
+	config := writeFile(t, "gateway.yaml", "matrix: {priority: {warning: {other: P1}}}\n")
+	c, cmd := startDevProcess(t, t.TempDir(), "--config", config)
+	for _, text := range []string{"matrix: {priority: {warning: {other: P9}}}\n", "matrix: {priority: {warning: {other: P3}}}\n"} {
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(text, "P9") {
+			c.until(t, c.stderr, `P9\" is not a priority`)
+		}
+	}
+	// The first are those of the start.
+	for deadline := time.Now().Add(time.Minute); strings.Count(c.stderr.String(), "rules in force") < 2; {
+		if time.Now().After(deadline) {
+			t.Fatal("the mended file is never in force")
+		}
+	}
+	url := c.printed(t, `webhook +(http://\S+/webhook/prometheus)`)
+	if _, a := post(t, url); a.Signals[0].Priority != "P3" {
+		t.Errorf("%+v, want priority P3", a)
 	}
 }
 
