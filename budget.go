@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -156,23 +157,34 @@ func (p *Pipeline) booking(t *turn, o *Order) *Booking {
 }
 
 // book takes a place in the budget for o, or makes its path manual where there
-// is none to be had. It returns what gives the place back, for a request that
-// was not created.
+// is none to be had. It returns what gives the place back where the request was
+// not created.
 func (p *Pipeline) book(ctx context.Context, t *turn, o *Order) (release func()) {
 	if o.Path == Manual || t.rules.Guard.Budget == (BudgetLimits{}) {
 		return func() {}
 	}
 	b := p.booking(t, o)
-	if why := t.full(ctx, b); why != "" {
+	if why := p.full(ctx, t, b); why != "" {
 		o.Path, o.PathFrom = Manual, why
 		return func() {}
 	}
-	return func() { p.Ledger.Release([]Holding{b.Holding}) }
+	return func() { p.release(b) }
+}
+
+// release gives a place back, unless its request may have been created.
+func (p *Pipeline) release(b *Booking) {
+	if slices.ContainsFunc(p.Sink.Holdings(), func(h Holding) bool { return h.ID == b.ID }) {
+		return
+	}
+	p.Ledger.Release([]Holding{b.Holding})
 }
 
 // full asks for a place in the budget and returns why there is none, empty where
-// it was given.
-func (t *turn) full(ctx context.Context, b *Booking) (why string) {
+// it was given. A replica whose watch is silent does not see what others hold.
+func (p *Pipeline) full(ctx context.Context, t *turn, b *Booking) (why string) {
+	if !p.Sink.Current() {
+		return budgetUnknown
+	}
 	scope, full := b.Full()
 	if !full {
 		var err error
@@ -188,17 +200,20 @@ func (t *turn) full(ctx context.Context, b *Booking) (why string) {
 }
 
 // embark takes a place for a member's owner in a storm's request whose path is
-// not manual, or makes o, the request that the member would open, manual.
-func (p *Pipeline) embark(ctx context.Context, t *turn, own, o *Order) {
+// not manual, or makes o, the request that the member would open, manual. It
+// returns what gives the place back where the member did not join one.
+func (p *Pipeline) embark(ctx context.Context, t *turn, own, o *Order) (release func()) {
 	if o.Path == Manual || t.rules.Guard.Budget.Owner == 0 {
-		return
+		return func() {}
 	}
 	b := p.booking(t, own)
 	if b.Owner == "" {
-		return
+		return func() {}
 	}
 	b.ID, b.Joins = MembershipID(o.Fingerprint, own.Fingerprint), true
-	if why := t.full(ctx, b); why != "" {
+	if why := p.full(ctx, t, b); why != "" {
 		o.Path, o.PathFrom = Manual, why
+		return func() {}
 	}
+	return func() { p.Ledger.Release([]Holding{b.Holding}) }
 }

@@ -106,13 +106,28 @@ func (p *Parked) Drop(s *Signal) {
 	p.forget(s)
 }
 
+// Return parks a signal again that Due took out and that could not be decided,
+// unless its alert has been parked anew since.
+func (p *Parked) Return(s *Signal) {
+	p.mu.Lock()
+	a := p.alert(s)
+	newer := a != nil && (a.firing != nil || s.Resolved && a.resolved != nil)
+	p.mu.Unlock()
+	if !newer {
+		p.Keep(s)
+	}
+}
+
 // Due takes out and returns the signals for which still is false, in the order
 // in which they were seen last. Those that were not seen for too long at the
-// given time are dropped. It doesn't hold up others while still is asked, which
-// must not change its argument.
-func (p *Parked) Due(now time.Time, still func(*Signal) bool) []Signal {
+// given time are dropped. It takes out as many as most. It doesn't hold up others while still is asked,
+// which must not change its argument.
+func (p *Parked) Due(now time.Time, most int, still func(*Signal) bool) []Signal {
 	var due []Signal
 	for _, e := range p.elements() {
+		if len(due) >= most {
+			break
+		}
 		s := e.Value.(*parked)
 		stale := now.Sub(s.signal.ReceivedAt) >= p.limit(&s.signal)
 		if !stale && still(&s.signal) {

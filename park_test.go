@@ -22,6 +22,9 @@ var (
 
 // parkable is a normalized firing signal of the nth alert, seen so long after
 // parkStart, when it began.
+// maxDue is more than is ever parked in a test.
+const maxDue = 1 << 20
+
 func parkable(n int, seen time.Duration) gateway.Signal {
 	s := gateway.Signal{
 		Name: "Full", Type: gateway.TypePrometheusAlert, StartsAt: parkStart.Add(seen), ReceivedAt: parkStart.Add(seen),
@@ -98,16 +101,16 @@ func TestParked(t *testing.T) {
 				step(p)
 			}
 			before := p.Len()
-			if due := p.Due(parkStart.Add(test.at), always); len(due) > 0 {
+			if due := p.Due(parkStart.Add(test.at), maxDue, always); len(due) > 0 {
 				t.Errorf("due though all is still suppressed: %s", told(due))
 			}
 			if test.want != "" && p.Len() != before {
 				t.Errorf("%d parked after a look, %d before", p.Len(), before)
 			}
-			if got := told(p.Due(parkStart.Add(test.at), never)); got != test.want {
+			if got := told(p.Due(parkStart.Add(test.at), maxDue, never)); got != test.want {
 				t.Errorf("due %q, want %q", got, test.want)
 			}
-			if p.Len() > 0 || len(p.Due(parkStart.Add(test.at), never)) > 0 {
+			if p.Len() > 0 || len(p.Due(parkStart.Add(test.at), maxDue, never)) > 0 {
 				t.Error("what was due is still there")
 			}
 		})
@@ -123,7 +126,7 @@ func TestParkedSharesNothing(t *testing.T) {
 	p.Keep(&s)
 	copy(s.Payload, strings.Repeat("b", 20<<10))
 	s.Labels["n"], s.Annotations["summary"] = "2", "empty"
-	due := p.Due(parkStart, never)
+	due := p.Due(parkStart, maxDue, never)
 	if len(due) != 1 || due[0].Labels["n"] != "1" || due[0].Annotations["summary"] != "full" {
 		t.Fatalf("due %+v", due)
 	}
@@ -140,7 +143,7 @@ func TestParkedIsBounded(t *testing.T) {
 		s := parkable(i, 0)
 		p.Keep(&s)
 	}
-	due := p.Due(parkStart, never)
+	due := p.Due(parkStart, maxDue, never)
 	if len(due) != most || due[0].Labels["n"] != "10" || p.Lost() != 10 {
 		t.Errorf("%d due, the first %v; %d lost", len(due), due[0].Labels, p.Lost())
 	}
@@ -207,7 +210,7 @@ func TestParkedFollowsFromEachAlert(t *testing.T) {
 		slices.SortFunc(all, func(a, b gateway.Signal) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 		// Half of them stay suppressed: the others leave, and then these.
 		odd := func(s *gateway.Signal) bool { return s.Labels["n"] == "1" }
-		got := append(p.Due(parkStart.Add(time.Hour), odd), p.Due(parkStart.Add(time.Hour), never)...)
+		got := append(p.Due(parkStart.Add(time.Hour), maxDue, odd), p.Due(parkStart.Add(time.Hour), maxDue, never)...)
 		slices.SortFunc(got, func(a, b gateway.Signal) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 		if told(got) != told(all) {
 			t.Fatalf("seed %d: due %q, want %q", seed, told(got), told(all))
@@ -240,14 +243,14 @@ func TestParkedConcurrently(t *testing.T) {
 	for range 4 {
 		running.Go(func() {
 			for i := range times {
-				for _, s := range p.Due(parkStart, func(s *gateway.Signal) bool { return p.Len() > 0 && int(s.Alert[7])%3 != i%3 }) {
+				for _, s := range p.Due(parkStart, maxDue, func(s *gateway.Signal) bool { return p.Len() > 0 && int(s.Alert[7])%3 != i%3 }) {
 					due <- s
 				}
 			}
 		})
 	}
 	running.Wait()
-	for _, s := range p.Due(parkStart, never) {
+	for _, s := range p.Due(parkStart, maxDue, never) {
 		due <- s
 	}
 	close(due)
@@ -291,7 +294,7 @@ func BenchmarkParked(b *testing.B) {
 	b.Run("due of 10000", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if due := p.Due(parkStart, always); len(due) > 0 {
+			if due := p.Due(parkStart, maxDue, always); len(due) > 0 {
 				b.Fatal(len(due))
 			}
 		}

@@ -120,6 +120,7 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 		wait.Go(func() {
 			ledger := p.patient()
 			for _, i := range b.later[same] {
+				p.arrive(&signals[i])
 				decisions[i] = p.decide(ctx, &signals[i], b.rules, ledger)
 			}
 		})
@@ -189,6 +190,9 @@ func (p *Pipeline) glance(s *Signal, b *glances) (d Decision, done bool) {
 	if v.Outcome != Duplicate || !newest.Unfinished() {
 		return Decision{}, false
 	}
+	if p.shadow() {
+		p.parked.Drop(s) // an end before it, that was not written
+	}
 	d = Decision{Outcome: Duplicate, Reason: v.Reason, Fingerprint: s.Fingerprint}
 	d.of(newest)
 	noted := p.Sink.Note(s.Fingerprint, newest, SightingOf(s))
@@ -235,17 +239,17 @@ func (p *Pipeline) decide(ctx context.Context, s *Signal, rules *Rules, ledger *
 		d.Fingerprint = s.Fingerprint
 		return d
 	}
-	if !p.shadow() {
-		p.parked.Drop(s)
-	}
 	return p.locked(ctx, s, func() Decision {
 		if p.holds(s.Fingerprint) {
 			return p.spool(ctx, s, ReasonSpooledBehind, nil)
 		}
-		t := &turn{Signal: s, rules: rules, at: s.ReceivedAt, ledger: ledger, away: p.Spool != nil && p.Spool.Away()}
+		t := &turn{Signal: s, rules: rules, at: s.ReceivedAt, ledger: ledger, away: p.Spool != nil && p.Spool.Away() && !p.shadow()}
 		d, err := p.try(ctx, t)
 		switch {
+		case err == nil && d.Outcome == Suppressed:
+			return d
 		case err == nil:
+			p.parked.Drop(s)
 			return d
 		case p.shadow():
 			return p.shaded(s, d)
@@ -444,9 +448,7 @@ func (p *Pipeline) open(ctx context.Context, t *turn, v Verdict, newest *Request
 		t.leave(ctx, entries)
 	}
 	if err != nil {
-		if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) || errors.Is(err, ErrHeld) {
-			release()
-		}
+		release()
 		return o.decision(), err
 	}
 	d := Decision{Outcome: Created, Reason: v.Reason, Occurrences: 1, Opened: true}

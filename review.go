@@ -3,13 +3,14 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// reviewers is how many fingerprints' parked signals are decided at once:
-	// after a long silence there may be thousands, and live signals come first.
-	reviewers = 16
+	// reviewed is how many parked signals are decided at once: after a long silence
+	// there may be thousands, and live signals come first.
+	reviewed = 16
 	// reviewTimeout bounds the decision of one. What takes longer is tried again.
 	reviewTimeout = 10 * time.Second
 )
@@ -66,9 +67,19 @@ func (p *Pipeline) hush(s *Signal, rules *Rules) (d Decision, hushed bool) {
 	newest, _ := p.Sink.Newest(s.Fingerprint)
 	if newest != nil && newest.Unfinished() && p.Dedup.Fire(s, newest, Memory{}).Outcome == Duplicate {
 		d.of(newest)
-		d.Occurrences = p.Sink.Note(s.Fingerprint, newest, SightingOf(s)).Total
+		noted := p.Sink.Note(s.Fingerprint, newest, SightingOf(s))
+		d.Occurrences = noted.Total
+		p.Ledger.Note([]Tally{tally(s, newest, noted)})
 	}
 	return d, true
+}
+
+// arrive makes what was parked of s's alert old by a later delivery of it. In
+// mode shadow that is known only when s needed no writing.
+func (p *Pipeline) arrive(s *Signal) {
+	if !p.shadow() {
+		p.parked.Drop(s)
+	}
 }
 
 // Review decides the parked signals that nothing keeps parked any more, as of
@@ -78,8 +89,18 @@ func (p *Pipeline) Review(ctx context.Context) {
 	if p.shadow() {
 		return
 	}
+	for p.reviewSome(ctx) {
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// reviewSome reviews a few parked signals, and reports whether there may be more
+// that can be decided now.
+func (p *Pipeline) reviewSome(ctx context.Context) (more bool) {
 	now, rules := p.Now(), p.Rules()
-	due := p.parked.Due(now, func(s *Signal) bool {
+	due := p.parked.Due(now, reviewed, func(s *Signal) bool {
 		_, _, still := p.unwanted(s, rules, now)
 		return still
 	})
@@ -87,37 +108,55 @@ func (p *Pipeline) Review(ctx context.Context) {
 	for i := range due {
 		b.slow(due[i].Fingerprint, i)
 	}
-	turns := make(chan struct{}, reviewers)
+	var failed atomic.Bool
 	var wait sync.WaitGroup
 	for _, same := range b.order {
-		turns <- struct{}{}
 		wait.Go(func() {
-			defer func() { <-turns }()
 			for _, i := range b.later[same] {
-				p.review(ctx, &due[i], rules, now)
+				if !p.review(ctx, &due[i], rules, now) {
+					failed.Store(true)
+				}
 			}
 		})
 	}
 	wait.Wait()
+	return len(due) == reviewed && !failed.Load()
 }
 
-// review decides one parked signal as of now.
-func (p *Pipeline) review(ctx context.Context, s *Signal, rules *Rules, now time.Time) {
+// review decides one parked signal, a firing one as of now, and reports whether
+// it could. One that fails is parked again, as old as it is.
+func (p *Pipeline) review(ctx context.Context, s *Signal, rules *Rules, now time.Time) bool {
+	if p.past(s) {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	if s.Resolved && s.EndsAt.IsZero() {
-		s.EndsAt = s.ReceivedAt
-	}
 	received := s.ReceivedAt
-	s.ReceivedAt = now
+	if !s.Resolved {
+		s.ReceivedAt = now
+	}
 	d := p.decide(ctx, s, rules, p.patient())
 	if d.Outcome == Failed {
-		// As old as it is, or trouble that has gone might be tried for ever.
 		again := *s
 		again.ReceivedAt = received
-		p.parked.Keep(&again)
+		p.parked.Return(&again)
 	}
 	p.Observer.Reviewed(s, &d)
+	return d.Outcome != Failed
+}
+
+// past reports whether a parked firing needs no decision any more: its end came
+// to another replica, or it was counted when it was parked, for a request that
+// stands for it still.
+func (p *Pipeline) past(s *Signal) bool {
+	newest, _ := p.Sink.Newest(s.Fingerprint)
+	if newest == nil || s.Resolved {
+		return false
+	}
+	a, known := newest.Episode.Alert(s.Alert)
+	ended := a.ResolvedAt.After(s.ReceivedAt) && !s.StartsAt.After(a.StartsAt)
+	counted := a.Open() && newest.Unfinished() && !newest.Episode.LastSeen.Before(s.ReceivedAt)
+	return known && (ended || counted)
 }
 
 // Parked returns how many signals wait for the end of a silence, or for people

@@ -15,7 +15,8 @@ func (p *Pipeline) weather(ctx context.Context, t *turn, own *Order) (Decision, 
 	for _, g := range groups {
 		open, closed := p.Sink.Storms(g)
 		if len(open) > 0 && p.Storms.Ended(open, t.at) {
-			if err := p.Sink.CloseStorms(ctx, open, t.at); err != nil {
+			// In mode shadow nothing is closed, and it is over all the same.
+			if err := p.Sink.CloseStorms(ctx, open, t.at); err != nil && !errors.Is(err, ErrHeld) {
 				return Decision{}, nil, err
 			}
 			open, closed = nil, t.at
@@ -62,7 +63,7 @@ func (p *Pipeline) shelter(ctx context.Context, t *turn, own *Order, storm Storm
 		}
 	}
 	o := p.stormOrder(t, own, storm)
-	p.embark(ctx, t, own, o)
+	disembark := p.embark(ctx, t, own, o)
 	release, err := p.locks.acquire(ctx, o.Fingerprint)
 	if err != nil {
 		return Decision{}, err
@@ -70,9 +71,13 @@ func (p *Pipeline) shelter(ctx context.Context, t *turn, own *Order, storm Storm
 	request, opened, err := p.stormRequest(ctx, t, o)
 	release()
 	if err != nil {
+		disembark()
 		return o.decision(), err
 	}
 	noted, err := p.Sink.Join(ctx, request, Joining{Signal: own.Signal, Environment: own.Environment})
+	if err != nil || request.Path == Manual {
+		disembark()
+	}
 	if err != nil {
 		d := o.decision()
 		d.Opened = opened
@@ -136,7 +141,7 @@ func (p *Pipeline) stormRequest(ctx context.Context, t *turn, o *Order) (request
 		return request, false, nil
 	}
 	request, err = p.Sink.Create(ctx, o)
-	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) || errors.Is(err, ErrHeld) {
+	if err != nil {
 		release()
 	}
 	return request, true, err

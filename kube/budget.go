@@ -64,7 +64,7 @@ func (x *index) memberships(owner string) []string {
 			continue
 		}
 		for _, m := range r.storm.order {
-			if gateway.BudgetOwner(resourceOf(m.status.TargetResource), gateway.Resource{}) == owner {
+			if gateway.BudgetOwner(resourceOf(m.status.TargetResource), resourceOf(m.status.OwnerResource)) == owner {
 				ids = append(ids, gateway.MembershipID(r.fingerprint, m.f))
 			}
 		}

@@ -88,7 +88,7 @@ func TestWhatIsRefusedForGood(t *testing.T) {
 		"shutting down":              {503, status(503, metav1.StatusReasonServiceUnavailable, "apiserver is shutting down"), false, false},
 		"a proxy in front of nobody": {502, "<html>502 Bad Gateway</html>", false, false},
 	} {
-		_, err := mustAPI(t, test.code, nil, test.body).create(t.Context(), new(v1alpha1.RemediationRequest))
+		_, err := mustAPI(t, test.code, nil, test.body).create(t.Context(), empty)
 		if err == nil || refused(err) != test.refused {
 			t.Errorf("%s: refused for good: %t, want %t: %v", name, refused(err), test.refused, err)
 		}
@@ -119,10 +119,13 @@ func TestWhatIsAbsent(t *testing.T) {
 	}
 }
 
+// empty is what is created where only the answer matters.
+func empty() (*v1alpha1.RemediationRequest, error) { return new(v1alpha1.RemediationRequest), nil }
+
 func TestRetryAfterIsHonoured(t *testing.T) {
 	for _, code := range []int{429, 503} {
 		begin := time.Now()
-		_, err := mustAPI(t, code, map[string]string{"Retry-After": "7"}, "later\n").create(t.Context(), new(v1alpha1.RemediationRequest))
+		_, err := mustAPI(t, code, map[string]string{"Retry-After": "7"}, "later\n").create(t.Context(), empty)
 		if after := retryAfter(err); after != 7*time.Second {
 			t.Errorf("%d: %s, want 7s: %v", code, after, err)
 		}

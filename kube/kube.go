@@ -185,12 +185,18 @@ func (a *api) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-func (a *api) create(ctx context.Context, rr *v1alpha1.RemediationRequest) (*v1alpha1.RemediationRequest, error) {
+// create sends what last returns, which is asked when nothing is waited for any
+// more.
+func (a *api) create(ctx context.Context, last func() (*v1alpha1.RemediationRequest, error)) (*v1alpha1.RemediationRequest, error) {
 	release, err := a.permit(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnsent, err)
 	}
 	defer release()
+	rr, err := last()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnsent, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	begin := time.Now()

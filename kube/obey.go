@@ -91,3 +91,19 @@ func (s *Sink) postpone(k key) {
 		s.queue.AddAfter(k, max(s.options.FlushInterval, heldPause))
 	}
 }
+
+// barred returns what tells whether an episode may not join a storm any more:
+// its namespace was turned off since, or made manual while the storm is not.
+func (s *Sink) barred(storm *gateway.Request, signal *gateway.Signal) func() bool {
+	if s.options.Switch == nil {
+		return nil
+	}
+	namespace := signal.Resource.EffectiveNamespace()
+	if s.options.Cluster != "" && signal.Cluster != s.options.Cluster {
+		namespace = ""
+	}
+	return func() bool {
+		mode, _ := s.options.Switch.Mode(namespace)
+		return mode == gateway.ModeOff || mode == gateway.ModeManual && storm.Path != gateway.Manual
+	}
+}

@@ -153,7 +153,7 @@ func TestShadowWritesNothing(t *testing.T) {
 		"apply":  func() error { _, err := s.api.apply(t.Context(), "rr-1", nil); return err },
 		"delete": func() error { return s.api.delete(t.Context(), "rr-1", "1") },
 		"api create": func() error {
-			_, err := s.api.create(t.Context(), new(v1alpha1.RemediationRequest))
+			_, err := s.api.create(t.Context(), func() (*v1alpha1.RemediationRequest, error) { return new(v1alpha1.RemediationRequest), nil })
 			return err
 		},
 	} {

@@ -204,6 +204,10 @@ func (r *Retention) sweep(ctx context.Context) {
 			why = DeletedForCount
 		}
 		gone, err := r.remove(ctx, key{l.Fingerprint, l.Sequence})
+		// A sweep takes minutes, in which what it rests on may be gone.
+		if !s.Current() || s.api.held() {
+			return
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

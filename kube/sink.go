@@ -204,16 +204,22 @@ func (s *Sink) create(ctx context.Context, f gateway.Fingerprint, rr *v1alpha1.R
 	}
 	backoff := createBackoff
 	for {
-		// People may have ordered otherwise since it was decided, or sent before.
-		obedient, err := s.obey(rr)
-		if err != nil {
-			return s.withhold(ctx, f, rr, err)
-		}
-		rr = obedient
-		created, err := s.api.create(ctx, rr)
+		var withheld error
+		created, err := s.api.create(ctx, func() (*v1alpha1.RemediationRequest, error) {
+			// People may have ordered otherwise since it was decided, or sent before.
+			obedient, err := s.obey(rr)
+			if err != nil {
+				withheld = err
+				return nil, err
+			}
+			rr = obedient
+			return rr, nil
+		})
 		switch {
+		case withheld != nil:
+			return s.withhold(ctx, f, rr, withheld)
 		case errors.Is(err, gateway.ErrHeld):
-			return s.withhold(ctx, f, rr, err)
+			return s.withhold(ctx, f, rr, gateway.ErrHeld)
 		case err == nil:
 			s.certain(f)
 			return s.show(created)
@@ -378,7 +384,7 @@ func (s *Sink) Resolve(ctx context.Context, f gateway.Fingerprint, newest *gatew
 
 // Join implements gateway.Sink.
 func (s *Sink) Join(ctx context.Context, storm *gateway.Request, j gateway.Joining) (gateway.Noted, error) {
-	w := &waiter{f: j.Signal.Fingerprint, sighting: gateway.SightingOf(j.Signal), join: joining(j)}
+	w := &waiter{f: j.Signal.Fingerprint, sighting: gateway.SightingOf(j.Signal), join: joining(j), barred: s.barred(storm, j.Signal)}
 	if err := s.await(ctx, storm.Fingerprint, storm.Sequence, w); err != nil {
 		return gateway.Noted{}, err
 	}

@@ -185,6 +185,8 @@ func (x *index) serve(r *record, l *roll, w *waiter, maxMembers int) bool {
 	switch {
 	case w.adopt != nil:
 		return l.adopt(w, r.request(), maxMembers, x.lateFiring)
+	case w.join != nil && w.barred != nil && w.barred():
+		return false
 	case w.join != nil:
 		return !x.placed(r, l, w) && l.admit(w, r.request(), maxMembers, x.lateFiring)
 	case w.closed.IsZero():
@@ -306,8 +308,8 @@ func joining(j gateway.Joining) *v1alpha1.StormMember {
 		SignalName:     s.Name,
 		Severity:       s.Severity,
 		Environment:    j.Environment.Name,
-		TargetResource: reference(s.Resource),
-		JoinedTime:     micro(s.ReceivedAt),
+		TargetResource: reference(s.Resource), OwnerResource: reference(s.Owner),
+		JoinedTime: micro(s.ReceivedAt),
 	}
 }
 

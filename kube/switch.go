@@ -120,7 +120,7 @@ type Switch struct {
 
 var _ gateway.Switch = (*Switch)(nil)
 
-// NewSwitch returns a switch that knows nothing yet, which counts as normal: Run
+// NewSwitch returns a switch that knows nothing yet, which counts as shadow: Run
 // fills it, and nothing is to be decided before HasSynced.
 func NewSwitch(o SwitchOptions) (*Switch, error) {
 	if err := o.validate(); err != nil {
@@ -146,7 +146,8 @@ func NewSwitch(o SwitchOptions) (*Switch, error) {
 			cache.NewListWatchFromClient(watcher.CoreV1().RESTClient(), "configmaps", o.Namespace, fields.OneTermEqualSelector("metadata.name", SwitchConfigMap)),
 			&corev1.ConfigMap{}, 0, nil),
 	}
-	s.cluster.Store(&order{mode: gateway.ModeNormal})
+	// Until it is read nobody knows whether something may be written.
+	s.cluster.Store(&order{mode: gateway.ModeShadow, from: "nobody yet: it has not been read"})
 	s.namespaces.Store(&map[string]order{})
 	return s, s.listen()
 }

@@ -35,6 +35,9 @@ type waiter struct {
 	sighting gateway.Sighting
 	// open says of an end that its request was unfinished when that was decided.
 	open bool
+	// barred reports of a joining that people have ordered otherwise since it was
+	// decided; nil where nobody can.
+	barred func() bool
 	// join is set for a joining, adopt for that of another request's members.
 	join  *v1alpha1.StormMember
 	adopt *adoption

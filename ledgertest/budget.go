@@ -99,6 +99,31 @@ func bookRelease(t *testing.T, b *bench) {
 	}
 }
 
+// bookAfterRelease is a decision that was out of date: the place is given back and
+// wanted again at once, by the same request or by the owner's next.
+func bookAfterRelease(t *testing.T, b *bench) {
+	one, next := b.booking("one", "shop/one", "shop"), b.booking("next", "shop/one", "shop")
+	b.wantBooked(one, "")
+	b.Release([]gateway.Holding{one.Holding})
+	b.wantBooked(next, "")
+	b.Release([]gateway.Holding{next.Holding})
+	b.wantBooked(next, "")
+
+	// When a later release has taken effect, none of the earlier is on its way.
+	other := b.booking("other", "shop/other", "shop")
+	b.wantBooked(other, "")
+	b.Release([]gateway.Holding{other.Holding})
+	free := *b.booking("another", "shop/another", "shop")
+	free.Limits = gateway.BudgetLimits{Namespace: 2}
+	deadline := time.Now().Add(10 * time.Second)
+	for b.book(&free) != "" {
+		if time.Now().After(deadline) {
+			t.Fatal("a place that was given back is never free")
+		}
+	}
+	b.wantBooked(b.booking("third", "shop/one", "shop"), gateway.ScopeOwner)
+}
+
 // bookForgets gives a place free that nobody sees taken.
 func bookForgets(_ *testing.T, b *bench) {
 	b.wantBooked(b.booking("one", "shop/one", "shop"), "")

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(tb testing.TB) gateway.Ledger) {
 		{"book counts what is seen taken", bookSeen},
 		{"book counts a membership for its owner alone", bookMembership},
 		{"release gives a place back", bookRelease},
+		{"book again after release", bookAfterRelease},
 		{"book forgets a place that nobody sees taken", bookForgets},
 		{"book is exact with many at once", bookAtOnce},
 		{"leave of a stranger does nothing", leaveStranger},

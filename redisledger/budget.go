@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -43,6 +44,26 @@ type budget struct {
 	// until is until when nothing is booked.
 	until    time.Time
 	released []gateway.Holding
+	// sending is held while places are given back, and shared by those who book:
+	// one that is booked again meanwhile is not given back.
+	sending sync.RWMutex
+}
+
+// recall takes from the places that wait to be given back those which a booking
+// is about: its own, which stays, and others of its owner, which are to be given
+// back before.
+func (b *budget) recall(booking *gateway.Booking) (others []gateway.Holding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.released = slices.DeleteFunc(b.released, func(h gateway.Holding) bool {
+		own := h.ID == booking.ID
+		if !own && h.Owner == booking.Owner && h.Owner != "" {
+			others = append(others, h)
+			return true
+		}
+		return own
+	})
+	return others
 }
 
 // doubt keeps everybody from booking for a while: places may have been lost.
@@ -77,7 +98,14 @@ func (l *Ledger) Book(ctx context.Context, b *gateway.Booking) (full gateway.Sco
 	if l.budget.doubtful(l.now()) {
 		return "", errBudgetLost
 	}
+	l.budget.sending.RLock()
+	defer l.budget.sending.RUnlock()
 	asked := l.ask(ctx, l.observer.Recorded, func(ctx context.Context, client rueidis.Client) (err error) {
+		if others := l.budget.recall(b); len(others) > 0 {
+			if err := l.free(ctx, client, others); err != nil {
+				return err
+			}
+		}
 		full, err = l.book(ctx, client, b)
 		if errors.Is(err, errBudgetLost) {
 			return nil // Redis is well, and the doubt is noted
@@ -119,7 +147,10 @@ func (l *Ledger) book(ctx context.Context, client rueidis.Client, b *gateway.Boo
 		return "", errBudgetLost
 	}
 	if verdict != 0 && owned {
-		l.Release([]gateway.Holding{b.Holding})
+		// Not by Release: the next booking of the owner may be this one again.
+		if err := l.free(ctx, client, []gateway.Holding{b.Holding}); err != nil {
+			return "", err
+		}
 	}
 	switch verdict {
 	case 1:
@@ -177,6 +208,14 @@ func (l *Ledger) Release(held []gateway.Holding) {
 // giveBack sends what is to be released. What can't be sent is free in a while.
 func (l *Ledger) giveBack(ctx context.Context) {
 	l.budget.mu.Lock()
+	waiting := len(l.budget.released) > 0
+	l.budget.mu.Unlock()
+	if !waiting {
+		return
+	}
+	l.budget.sending.Lock()
+	defer l.budget.sending.Unlock()
+	l.budget.mu.Lock()
 	held := l.budget.released
 	l.budget.released = nil
 	l.budget.mu.Unlock()
@@ -184,20 +223,25 @@ func (l *Ledger) giveBack(ctx context.Context) {
 		some := held[:min(len(held), chunk)]
 		held = held[len(some):]
 		l.ask(ctx, l.observer.Recorded, func(ctx context.Context, client rueidis.Client) error {
-			commands := make(rueidis.Commands, 0, 2*len(some))
-			for _, h := range some {
-				commands = append(commands, client.B().Hdel().Key(l.keys.places()).Field(h.ID).Build())
-				if h.Owner != "" {
-					commands = append(commands, client.B().Hdel().Key(l.keys.owner(h.Owner)).Field(h.ID).Build())
-				}
-			}
-			var errs []error
-			for _, result := range client.DoMulti(ctx, commands...) {
-				errs = append(errs, result.Error())
-			}
-			return errors.Join(errs...)
+			return l.free(ctx, client, some)
 		})
 	}
+}
+
+// free takes places out.
+func (l *Ledger) free(ctx context.Context, client rueidis.Client, held []gateway.Holding) error {
+	commands := make(rueidis.Commands, 0, 2*len(held))
+	for _, h := range held {
+		commands = append(commands, client.B().Hdel().Key(l.keys.places()).Field(h.ID).Build())
+		if h.Owner != "" {
+			commands = append(commands, client.B().Hdel().Key(l.keys.owner(h.Owner)).Field(h.ID).Build())
+		}
+	}
+	var errs []error
+	for _, result := range client.DoMulti(ctx, commands...) {
+		errs = append(errs, result.Error())
+	}
+	return errors.Join(errs...)
 }
 
 // places is the hash of all places of the budget.

@@ -343,6 +343,9 @@ type StormMember struct {
 	Environment string `json:"environment,omitempty"`
 	// +optional
 	TargetResource *ResourceReference `json:"targetResource,omitempty"`
+	// OwnerResource is the target's topmost controller, where it is known.
+	// +optional
+	OwnerResource *ResourceReference `json:"ownerResource,omitempty"`
 	// LastSeen is when the member was last seen firing; in short lists the
 	// storm's own holds for it.
 	// +optional

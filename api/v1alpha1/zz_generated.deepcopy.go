@@ -251,6 +251,11 @@ func (in *StormMember) DeepCopyInto(out *StormMember) {
 		*out = new(ResourceReference)
 		**out = **in
 	}
+	if in.OwnerResource != nil {
+		in, out := &in.OwnerResource, &out.OwnerResource
+		*out = new(ResourceReference)
+		**out = **in
+	}
 	if in.LastSeen != nil {
 		in, out := &in.LastSeen, &out.LastSeen
 		*out = (*in).DeepCopy()

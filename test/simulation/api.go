@@ -32,6 +32,8 @@ type object struct {
 	// other people's objects.
 	born time.Time
 	by   string
+	// withdrawn says that a replica took it away, since it yielded to another.
+	withdrawn bool
 	// bornVersion is the version as of which it is there.
 	bornVersion uint64
 	// Of its past: that its episode was resolved, its remediation over, its
@@ -64,7 +66,9 @@ type api struct {
 	world   *world
 	objects map[string]*object
 	// past are all objects that ever were, in the order of their creation.
-	past    []*object
+	past []*object
+	// ghosts says that what is carried out had been given up by its caller.
+	ghosts  bool
 	version uint64
 	history []change
 	// compacted is the version before which no watch can begin.

@@ -62,6 +62,11 @@ func (c *checks) elsewhere(d *delivery, s *series) []*entry {
 // waited elsewhere. Otherwise it is chance which was first.
 func (c *checks) alone(end *sent) bool {
 	for _, e := range end.elsewhere {
+		// One that is drained later counts for what another alert opened since,
+		// which can't tell that it has ended.
+		if len(c.api.of(e.signal.Fingerprint.String())) > 1 {
+			return false
+		}
 		waits := slices.ContainsFunc(c.replicas, func(r *replica) bool {
 			return slices.Contains(r.spool.entries, e) && !r.in.draining[e]
 		})

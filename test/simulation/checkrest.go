@@ -44,7 +44,7 @@ func (c *checks) counts() {
 	var total int64
 	for _, o := range c.api.past {
 		switch d := o.rr.Status.Deduplication; {
-		case o.by == "":
+		case o.by == "", o.withdrawn: // what it had seen is the other's
 		case o.rr.Status.Storm != nil && o.rr.Status.Storm.LastMemberTime == nil:
 			// Nobody ever joined it, and its count is at least 1.
 		case d != nil:

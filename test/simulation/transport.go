@@ -275,7 +275,9 @@ func (t *transport) ghost(id string, c *call) {
 	if w := t.api.world; c.writes && w.late {
 		w.offer(&step{id: id + givenUp, until: time.Now().Add(ghostLife), do: func(fault) {
 			w.faults["call: given up, carried out later"]++
+			t.api.ghosts = true
 			t.carryOut(context.Background(), c, "")
+			t.api.ghosts = false
 		}})
 	}
 }

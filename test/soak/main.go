@@ -123,7 +123,7 @@ func newSoak(ctx context.Context, c *cluster.Cluster, redis *redistest.Server, d
 	const settings = `namespace: %s
 redis: {addresses: [%q]}
 spool: {dir: %q}
-storm: {rate: {threshold: 0}, pattern: {threshold: 0}}
+storm: {rate: {threshold: 0, window: 10s}, pattern: {threshold: 0, window: 10s}}
 shutdownDelay: 0s
 `
 	s.replica, err = fleet.NewReplica(fleet.ReplicaOptions{
