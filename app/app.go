@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,7 @@ func New(o Options) (*App, error) {
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
 		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
-		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
+		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost, PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
 	})
 	if err != nil {
 		return nil, err
@@ -259,7 +260,7 @@ func (a *App) Run(ctx context.Context) error {
 	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)
-	running.Go(func() error { return a.watchFiles(inner) })
+	after(a.ready, a.watchFiles)
 	if a.redis != nil {
 		after(a.usable, a.redis.Run)
 	}
@@ -312,7 +313,11 @@ func (a *App) open(ctx context.Context) error {
 		}
 	}
 	close(a.usable)
-	a.wait("the caches are not complete yet")
+	if err := kube.CheckApprovalPolicy(ctx, a.options.REST); err != nil && ctx.Err() == nil {
+		a.options.Logger.Warn("approvals may be forged", "component", "app", "error", err)
+	}
+	a.wait("the policy is being loaded")
+	a.rules.start(ctx)
 	if !a.synced(ctx) {
 		return nil
 	}
@@ -329,6 +334,7 @@ func (a *App) open(ctx context.Context) error {
 
 // synced waits for the caches, and reports whether they came before ctx ended.
 func (a *App) synced(ctx context.Context) bool {
+	a.wait("the requests have not been read yet")
 	select {
 	case <-a.sink.Synced():
 	case <-ctx.Done():
@@ -336,14 +342,18 @@ func (a *App) synced(ctx context.Context) bool {
 	}
 	tick := time.NewTicker(syncInterval)
 	defer tick.Stop()
-	for !a.namespaces.HasSynced() || !a.orders.synced() {
+	for {
+		missing := append(a.namespaces.Missing(), a.orders.missing()...)
+		if len(missing) == 0 {
+			return true
+		}
+		a.wait(strings.Join(missing, "; "))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return false
 		}
 	}
-	return true
 }
 
 // wait notes what the gateway waits for, and reports whether that is news.

@@ -71,9 +71,21 @@ func (o *orders) runs() []func(context.Context) error {
 	return []func(context.Context) error{o.hand.Run, o.silences.Run, o.written.Run}
 }
 
-// synced reports whether all orders have been read once.
-func (o *orders) synced() bool {
-	return o.hand.HasSynced() && o.silences.HasSynced() && o.written.HasSynced()
+// missing says what of the orders has not been read yet, and why.
+func (o *orders) missing() []string {
+	var what []string
+	if !o.hand.HasSynced() {
+		what = append(what, "the people's orders have not been read yet")
+		what = append(what, o.hand.Problems()...)
+	}
+	if !o.silences.HasSynced() {
+		what = append(what, "the silences have not been read yet")
+		what = append(what, o.silences.Problems()...)
+	}
+	if why := o.written.Missing(); why != "" {
+		what = append(what, why)
+	}
+	return what
 }
 
 // problems are what of the orders is not as people meant it, and a mode that is

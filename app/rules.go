@@ -45,24 +45,40 @@ type rules struct {
 	policy       *policy.Policy
 	// policyBy is by which configuration the policy was loaded.
 	policyBy config.Policy
+	// refused is the policy that was refused last, which is not tried again.
+	refused refusal
+	// life ends with the gateway, and with it what is being loaded.
+	life context.Context
 
 	mu sync.Mutex
 	// wrong is why the newest version of something is not in force.
 	wrong map[string]string
 }
 
-// newRules returns the rules of the configuration. A policy that is broken does
-// not close the door: the tables decide, and every path is manual.
+// refusal is a policy that was refused, and why.
+type refusal struct {
+	by       config.Policy
+	revision string
+	err      error
+}
+
+// newRules returns the rules of the configuration, whose policy start loads.
 func newRules(o *Options, metrics *telemetry.Metrics) *rules {
-	r := &rules{
+	return &rules{
 		load: o.Reload, metrics: metrics, logger: o.Logger.With("component", "rules"),
-		read: o.Config, config: o.Config, wrong: make(map[string]string),
+		read: o.Config, config: o.Config, wrong: make(map[string]string), life: context.Background(),
 	}
+}
+
+// start loads the policy and puts the rules in force, before any signal is
+// decided. A policy that is broken does not close the door: the tables decide,
+// and every path is manual. What is loaded later is given up when ctx ends.
+func (r *rules) start(ctx context.Context) {
 	r.loading.Lock()
 	defer r.loading.Unlock()
+	r.life = ctx
 	r.reloadPolicy()
 	r.swap()
-	return r
 }
 
 // current returns the rules in force.
@@ -86,11 +102,21 @@ func (r *rules) swap() {
 	case r.policy != nil:
 		next.Policy, revision = r.policy, r.policy.Revision()
 	case r.config.Policy.Path != "":
-		next.Policy = brokenPolicy(r.problem(reloadPolicy))
+		next.Policy = r.withoutPolicy()
 	}
 	r.inForce.Store(&next)
 	r.metrics.PolicyInForce(revision)
 	r.logger.Info("rules in force", "revision", next.Revision, "policy", revision)
+}
+
+// withoutPolicy returns what stands for a policy that is refused where there is no
+// earlier version of it: what was in force before, which may be no policy, or at
+// the start one that makes every path manual.
+func (r *rules) withoutPolicy() gateway.Policy {
+	if before := r.inForce.Load(); before != nil {
+		return before.Policy
+	}
+	return brokenPolicy(r.problem(reloadPolicy))
 }
 
 // reloadConfig reads the configuration anew and reports whether there is news.
@@ -133,11 +159,19 @@ func (r *rules) reloadPolicy() bool {
 	if r.policyBy != *c {
 		before = nil
 	}
-	next, err := loadPolicy(c, r.metrics, before)
-	if err != nil {
-		r.fail(reloadPolicy, err)
+	revision, err := policy.Revision(c.Path)
+	if err == nil && r.refused.err != nil && r.refused.by == *c && r.refused.revision == revision {
 		return false
 	}
+	next, err := loadPolicy(r.life, c, r.metrics, before)
+	if err != nil {
+		r.refused = refusal{*c, revision, err}
+		if r.life.Err() == nil {
+			r.fail(reloadPolicy, err)
+		}
+		return false
+	}
+	r.refused = refusal{}
 	news := next != r.policy
 	r.policy, r.policyBy = next, *c
 	r.mend(reloadPolicy, news)
@@ -146,7 +180,7 @@ func (r *rules) reloadPolicy() bool {
 
 // loadPolicy loads, compiles and tests a policy. It returns the one before where
 // that has the same revision.
-func loadPolicy(c *config.Policy, observer policy.Observer, before *policy.Policy) (*policy.Policy, error) {
+func loadPolicy(ctx context.Context, c *config.Policy, observer policy.Observer, before *policy.Policy) (*policy.Policy, error) {
 	bundle, err := policy.Load(c.Path)
 	if err != nil {
 		return nil, err
@@ -154,7 +188,7 @@ func loadPolicy(c *config.Policy, observer policy.Observer, before *policy.Polic
 	if before != nil && before.Revision() == bundle.Revision() {
 		return before, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), policyTestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, policyTestTimeout)
 	defer cancel()
 	if err := bundle.Test(ctx); err != nil {
 		return nil, err
@@ -172,7 +206,7 @@ func CheckPolicy(c *config.Config) error {
 	if c.Policy.Path == "" {
 		return nil
 	}
-	if _, err := loadPolicy(&c.Policy, nil, nil); err != nil {
+	if _, err := loadPolicy(context.Background(), &c.Policy, nil, nil); err != nil {
 		return fmt.Errorf("policy.path: %w", err)
 	}
 	return nil
@@ -210,10 +244,18 @@ func (r *rules) problem(what string) string {
 
 // problems are what is not in force, for people.
 func (r *rules) problems() []string {
+	if r.current() == nil {
+		return nil // not started yet
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []string
+	_, broken := r.current().Policy.(brokenPolicy)
 	for what, why := range r.wrong {
+		if what == reloadPolicy && broken {
+			all = append(all, "no policy could be loaded, so that every path is manual: "+why)
+			continue
+		}
 		all = append(all, "the newest "+what+" is refused, the last good one is in force: "+why)
 	}
 	slices.Sort(all)

@@ -149,6 +149,15 @@ func (a *App) parked() int {
 	return waiting
 }
 
+// parkedLost returns how many signals were not parked for want of room.
+func (a *App) parkedLost() int {
+	if a.pipeline == nil {
+		return 0
+	}
+	_, lost := a.pipeline.Parked()
+	return int(lost)
+}
+
 // requests returns how many requests the gateway knows.
 func (a *App) requests() int {
 	if a.sink == nil {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -39,11 +38,8 @@ func (c *Config) checkGuard(k *checker) {
 }
 
 func (p *Policy) check(k *checker) {
-	if p.Path != "" {
-		if _, err := os.Stat(p.Path); err != nil {
-			k.problem("policy.path", "%v; write a folder of .rego files", err)
-		}
-	}
+	// Whether there is a policy at the path is seen when it is loaded: one that is
+	// broken does not keep the gateway from serving.
 	if p.Timeout <= 0 || p.Timeout > maxPolicyTimeout {
 		k.problem("policy.timeout", "%v is not more than 0 and at most %v", p.Timeout, maxPolicyTimeout)
 	}

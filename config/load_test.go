@@ -450,8 +450,7 @@ guard: {namespaces: [Shop], budget: {owner: -1, cluster: -2}}
 retention: {finished: 0s, failed: -1s, maxRequests: 1000000}
 approval: {expiry: 0s}
 `,
-			`line 2: policy.path: stat ` + dir + `/missing: no such file or directory; write a folder of .rego files
-line 2: policy.timeout: 2s is not more than 0 and at most 1s
+			`line 2: policy.timeout: 2s is not more than 0 and at most 1s
 line 2: policy.timeZone: "Mars/Base" is no time zone; write one such as UTC or Europe/Berlin
 line 3: guard.namespaces[0]: "Shop" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
 line 3: guard.budget.owner: -1 is less than 0; 0 means any number

@@ -26,8 +26,18 @@ type ConfigMapOptions struct {
 // ConfigMap follows one ConfigMap through a watch. While the Kubernetes API is
 // away, what was last told holds.
 type ConfigMap struct {
+	name     string
 	informer cache.SharedIndexInformer
+	trouble  trouble
 	told     cache.ResourceEventHandlerRegistration
+}
+
+// Missing says why the ConfigMap has not been read yet, empty where it has.
+func (m *ConfigMap) Missing() string {
+	if m.HasSynced() {
+		return ""
+	}
+	return m.trouble.missing(m.name)
 }
 
 // NewConfigMap returns a ConfigMap that follows nothing yet: Run does.
@@ -40,7 +50,7 @@ func NewConfigMap(o ConfigMapOptions) (*ConfigMap, error) {
 		return nil, fmt.Errorf("kube: client: %w", err)
 	}
 	only := fields.OneTermEqualSelector("metadata.name", o.Name)
-	m := &ConfigMap{informer: cache.NewSharedIndexInformer(
+	m := &ConfigMap{name: "ConfigMap " + o.Namespace + "/" + o.Name, informer: cache.NewSharedIndexInformer(
 		cache.NewListWatchFromClient(core.CoreV1().RESTClient(), "configmaps", o.Namespace, only), &corev1.ConfigMap{}, 0, nil)}
 	changed := func(obj any) {
 		if m, ok := obj.(*corev1.ConfigMap); ok {
@@ -52,7 +62,7 @@ func NewConfigMap(o ConfigMapOptions) (*ConfigMap, error) {
 		UpdateFunc: func(_, obj any) { changed(obj) },
 		DeleteFunc: func(any) { o.Changed(nil) },
 	})
-	return m, err
+	return m, errors.Join(err, m.trouble.follow(m.informer))
 }
 
 // Run follows the ConfigMap until ctx ends.

@@ -55,7 +55,9 @@ type Namespaces struct {
 	metadata   metadata.Interface
 	namespaces cache.SharedIndexInformer
 	configMap  cache.SharedIndexInformer
-	overrides  atomic.Pointer[overrides]
+	// listing and overriding are why one of them could not read.
+	listing, overriding trouble
+	overrides           atomic.Pointer[overrides]
 
 	// lookUps lets all who ask for one namespace at once share a look-up; slots
 	// bounds how many there are.
@@ -91,7 +93,7 @@ func NewNamespaces(o NamespacesOptions) (*Namespaces, error) {
 			&corev1.ConfigMap{}, 0, nil),
 	}
 	n.overrides.Store(&overrides{})
-	return n, n.watch()
+	return n, errors.Join(n.watch(), n.listing.follow(n.namespaces), n.overriding.follow(n.configMap))
 }
 
 var namespaceResource = corev1.SchemeGroupVersion.WithResource("namespaces")
@@ -119,6 +121,18 @@ func (n *Namespaces) Run(ctx context.Context) error {
 	running.Go(func() { n.configMap.RunWithContext(ctx) })
 	running.Wait()
 	return nil
+}
+
+// Missing says what has not been read yet, and why; nil where all has been.
+func (n *Namespaces) Missing() []string {
+	var what []string
+	if !n.namespaces.HasSynced() {
+		what = append(what, n.listing.missing("the list of namespaces"))
+	}
+	if !n.configMap.HasSynced() {
+		what = append(what, n.overriding.missing("ConfigMap "+n.options.Namespace+"/"+n.options.ConfigMap))
+	}
+	return what
 }
 
 // HasSynced reports whether everything has been read once.

@@ -34,8 +34,9 @@ type Options struct {
 	// RedisConnections returns how many connections to Redis are open; nil
 	// where there is none.
 	RedisConnections func() int
-	// Parked returns how many signals are parked; nil where there is nobody to ask.
-	Parked func() int
+	// Parked returns how many signals are parked, and ParkedLost how many had to go
+	// for want of room; nil where there is nobody to ask.
+	Parked, ParkedLost func() int
 	// PolicyRules and PolicyCauses are what a policy may not be heard about, and
 	// why; empty where there are no policies.
 	PolicyRules, PolicyCauses []string
@@ -115,6 +116,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
 	f.function("redis_connections", "Open connections to Redis.", o.RedisConnections)
 	f.function("parked_signals", "Suppressed signals that wait for the end of a silence, or of the people's order.", o.Parked)
+	f.counting("parked_lost_total", "Suppressed signals that are not decided again, since there was no room to keep them.", o.ParkedLost)
 	f.register(collectors.NewGoCollector())
 	f.register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, errors.Join(f.problems...)
@@ -175,6 +177,17 @@ func (f *factory) gauge(name, help string, labels ...string) prometheus.Gauge {
 	})
 	f.register(g)
 	return g
+}
+
+// counting makes a counter that asks for its value, 0 where there is nobody to
+// ask.
+func (f *factory) counting(name, help string, value func() int) {
+	f.register(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: prefix, Name: name, Help: help}, func() float64 {
+		if value == nil {
+			return 0
+		}
+		return float64(value())
+	}))
 }
 
 // function makes a gauge that asks for its value, 0 where there is nobody to

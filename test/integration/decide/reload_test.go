@@ -4,6 +4,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -108,7 +110,7 @@ func TestBrokenPolicyAtTheStart(t *testing.T) {
 	dir := t.TempDir()
 	mustWrite(t, dir, "p.rego", broken[0])
 	g := shared.Start(t, withPolicy(dir))
-	if ready := g.Readyz(t); !strings.Contains(ready, "the newest policy is refused") {
+	if ready := g.Readyz(t); !strings.Contains(ready, "no policy could be loaded, so that every path is manual") {
 		t.Errorf("/readyz says %q", ready)
 	}
 	name := g.Post(t, "prometheus", harness.Webhook(fresh())).Signals[0].RemediationRequest.Name
@@ -120,7 +122,24 @@ func TestBrokenPolicyAtTheStart(t *testing.T) {
 	harness.Eventually(t, "the mended policy is in force", func() bool {
 		return g.Post(t, "prometheus", harness.Webhook(fresh())).Signals[0].Path == "aggressive"
 	})
-	if ready := g.Readyz(t); strings.Contains(ready, "refused") {
+	if ready := g.Readyz(t); strings.Contains(ready, "policy") {
 		t.Errorf("/readyz says %q", ready)
 	}
+}
+
+// TestMissingPolicyAtTheStart is a broken one, until it is there.
+func TestMissingPolicyAtTheStart(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "later")
+	g := shared.Start(t, withPolicy(dir))
+	if path := g.Post(t, "prometheus", harness.Webhook(fresh())).Signals[0].Path; path != "manual" {
+		t.Errorf("path %s without the policy, want manual", path)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, dir, "p.rego", "package gateway\n\npath := \"aggressive\"\n")
+	harness.Eventually(t, "the policy is in force", func() bool {
+		return g.Post(t, "prometheus", harness.Webhook(fresh())).Signals[0].Path == "aggressive"
+	})
 }
