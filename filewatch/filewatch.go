@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -62,8 +64,41 @@ func New(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// cover watches the folders of all paths, and all folders in them. Folders, and
-// not files, for a file that is replaced by another is watched no more.
+// volumePrefix begins the names that a ConfigMap's volume keeps its versions
+// under, and the link to the one in force.
+const volumePrefix = ".."
+
+// hidden reports whether a name is one that nobody edits. What a volume swaps is
+// not hidden.
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") && !strings.HasPrefix(name, volumePrefix)
+}
+
+// concerns reports whether a change of name may be one of a path: of itself, of
+// what lies in it, or of the link that leads to it. What else lies beside a path,
+// such as a log, is none of them.
+func (w *Watcher) concerns(name string) bool {
+	name = filepath.Clean(name)
+	for _, path := range w.options.Paths {
+		path = filepath.Clean(path)
+		parent := filepath.Dir(path)
+		switch {
+		case name == path, name == parent:
+			return true
+		case filepath.Dir(name) == parent && strings.HasPrefix(filepath.Base(name), volumePrefix):
+			return true
+		}
+		inside, below := strings.CutPrefix(name, strings.TrimSuffix(path, string(filepath.Separator))+string(filepath.Separator))
+		if below && !slices.ContainsFunc(strings.Split(inside, string(filepath.Separator)), hidden) {
+			return true
+		}
+	}
+	return false
+}
+
+// cover watches the folders of all paths, and all folders in them but hidden
+// ones. Folders, and not files, for a file that is replaced by another is watched
+// no more.
 func (w *Watcher) cover() {
 	if w.notify == nil {
 		return
@@ -74,6 +109,9 @@ func (w *Watcher) cover() {
 			continue
 		}
 		err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && at != path && hidden(d.Name()) {
+				return filepath.SkipDir
+			}
 			if err == nil && (d.IsDir() || at == path) {
 				w.add(at)
 			}
@@ -104,9 +142,12 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var since time.Time // of the first change that was not told yet
 	for {
 		select {
-		case _, open := <-events:
+		case event, open := <-events:
 			if !open {
 				return nil
+			}
+			if !w.concerns(event.Name) {
+				continue
 			}
 			if since.IsZero() {
 				since = time.Now()

@@ -106,3 +106,54 @@ func TestAFileThatIsNotThereYet(t *testing.T) {
 	mustWrite(t, path, "1")
 	<-changed
 }
+
+// TestWhatLiesBesideIsNotTold waits longer than a change may take to be told.
+func TestWhatLiesBesideIsNotTold(t *testing.T) {
+	t.Parallel()
+	const settleAndLongest = 50*time.Millisecond + time.Second
+	tests := []struct {
+		name   string
+		watch  string // in the directory
+		beside []string
+		own    string
+	}{
+		{"a log beside a file", "gateway.yaml", []string{"gateway.log", "gateway.yaml~", ".gateway.yaml.swp", "other.yaml"}, "gateway.yaml"},
+		{"a log beside a folder", "policies", []string{"gateway.log"}, filepath.Join("policies", "a.rego")},
+		{"hidden names in a folder", "policies", []string{
+			filepath.Join("policies", ".a.rego.swp"), filepath.Join("policies", ".git", "index"), filepath.Join("policies", "sub", ".x"),
+		}, filepath.Join("policies", "sub", "data.json")},
+		{"a volume's link beside a file", "gateway.yaml", []string{"gateway.log"}, "..data"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for _, sub := range []string{"policies/sub", "policies/.git"} {
+				must(t, os.MkdirAll(filepath.Join(dir, sub), 0o700))
+			}
+			changed := watch(t, filepath.Join(dir, test.watch))
+			for _, name := range test.beside {
+				mustWrite(t, filepath.Join(dir, name), "1")
+			}
+			select {
+			case <-changed:
+				t.Fatal("what lies beside is told")
+			case <-time.After(settleAndLongest):
+			}
+			mustWrite(t, filepath.Join(dir, test.own), "1")
+			<-changed
+		})
+	}
+}
+
+// TestARelativePath is told of: the folder that is watched is written otherwise
+// than what is told of it.
+func TestARelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, path := range []string{"a", "./b", "sub/../c"} {
+		must(t, os.MkdirAll("sub", 0o700))
+		changed := watch(t, path)
+		mustWrite(t, path, "1")
+		<-changed
+	}
+}

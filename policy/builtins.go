@@ -15,6 +15,7 @@ import (
 const (
 	insteadOfClock  = "use input.time, input.weekday, input.clock or input.date"
 	insteadOfReach  = "put what it would get into data.json or data.yaml beside the policy"
+	insteadOfBulk   = "its cost grows with a number, and it can't be stopped"
 	insteadOfChance = "take a hash of the input, such as crypto.sha256(input.signal.name)"
 )
 
@@ -34,8 +35,12 @@ var refused = map[string]string{
 	// what is fetched.
 	"crypto.x509.parse_and_verify_certificates":              insteadOfClock,
 	"crypto.x509.parse_and_verify_certificates_with_options": insteadOfClock,
-	"json.match_schema":  "test the fields one by one",
-	"json.verify_schema": "test the fields one by one",
+	// One call of these takes any amount of memory or time, for a number that may
+	// be a sender's; a timeout only stops between two calls.
+	"bits.lsh":                insteadOfBulk,
+	"strings.render_template": insteadOfBulk,
+	"json.match_schema":       "test the fields one by one",
+	"json.verify_schema":      "test the fields one by one",
 }
 
 // answeredName is the built-in that says which rule was taken. No policy can

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/policy"
 )
 
@@ -36,5 +38,19 @@ func TestExamples(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestFlappingWithoutACompletion asks of a request that is not finished: nothing
+// is said of it, and nothing goes wrong.
+func TestFlappingWithoutACompletion(t *testing.T) {
+	p, err := policy.New(mustLoad(t, filepath.Join(examples, "flapping")), policy.Options{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := input()
+	in.Previous = &gateway.Request{Sequence: 1, Attempt: 1, Phase: "processing"}
+	if got := p.Answer(t.Context(), in); got.Fault != "" || got.Path != "" {
+		t.Errorf("answer is %+v", got)
 	}
 }

@@ -88,6 +88,8 @@ func TestLoadRefuses(t *testing.T) {
 		`json.match_schema({}, {})[0]`:                            "json.match_schema: ",
 		`[x | x := time.now_ns()] == []`:                          "time.now_ns: use input.time",
 		`every x in [1] { time.now_ns() > x }`:                    "time.now_ns: use input.time",
+		`bits.lsh(1, input.attempt) == 2`:                         "bits.lsh: its cost grows with a number",
+		`strings.render_template("{{.a}}", {"a": 1}) == "1"`:      "strings.render_template: its cost grows with a number",
 		`not time.now_ns() == 1`:                                  "time.now_ns: use input.time",
 		`count("a") == 1 with count as opa.runtime`:               "opa.runtime: put what",
 	} {
@@ -322,5 +324,30 @@ func TestNullsCanBeComparedWith(t *testing.T) {
 	in.Previous = &gateway.Request{Sequence: 1}
 	if got := p.Answer(t.Context(), in); got.Path != gateway.Manual || got.Priority != gateway.P0 {
 		t.Errorf("answer is %+v", got)
+	}
+}
+
+func TestRevisionWithoutLoading(t *testing.T) {
+	files := map[string]string{"a.rego": manual, "a_test.rego": "package gateway_test\ntest_a if true\n", "sub/data.json": `{"a": 1}`, "README.md": "x"}
+	dir := mustDir(t, files)
+	volume := t.TempDir()
+	mustVolume(t, volume)("one", files)
+	for _, path := range []string{dir, volume, filepath.Join(dir, "a.rego")} {
+		got, err := policy.Revision(path)
+		if want := mustLoad(t, path).Revision(); err != nil || got != want {
+			t.Errorf("%s: revision is %s, %v, want %s", path, got, err, want)
+		}
+	}
+	broken := mustDir(t, map[string]string{"a.rego": "broken", "data.json": "["})
+	if got, err := policy.Revision(broken); err != nil || len(got) != 64 {
+		t.Errorf("of files that don't compile: %s, %v", got, err)
+	}
+	missing := filepath.Join(dir, "missing")
+	if _, err := policy.Revision(missing); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("of a missing directory: %v", err)
+	}
+	big := mustDir(t, map[string]string{"a.rego": manual, "data.json": strings.Repeat("x", 10_000_000)})
+	if _, err := policy.Revision(big); err == nil || !strings.Contains(err.Error(), "larger than 8 MiB") {
+		t.Errorf("of 10 MB: %v", err)
 	}
 }

@@ -155,7 +155,7 @@ func (p *Policy) Explain(ctx context.Context, in *gateway.PolicyInput) (e Explan
 		if r := recover(); r != nil {
 			t = &trial{observer: p.options.Observer}
 			t.fell(Whole, CauseError, fmt.Sprint("panic: ", r))
-			e = Explanation{Answer: t.answer}
+			e = Explanation{Answer: t.conclude()}
 		}
 		e.Answer.Revision = p.bundle.Revision()
 		if p.options.Observer != nil {

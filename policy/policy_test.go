@@ -402,3 +402,14 @@ func TestNewRefuses(t *testing.T) {
 		t.Error("a policy with a negative timeout was made")
 	}
 }
+
+func TestTraceIsBounded(t *testing.T) {
+	p := mustPolicy(t, "path := \"manual\" if count([1 | some i in numbers.range(1, 300); some j in numbers.range(1, 300); i == j]) == 1", policy.Options{})
+	var out strings.Builder
+	if err := p.Trace(t.Context(), input(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n > 50_002 || !strings.Contains(out.String(), " more steps\n") {
+		t.Errorf("%d lines are written", n)
+	}
+}

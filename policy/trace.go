@@ -17,8 +17,28 @@ import (
 // counts, and is looked at by a person.
 const traceTimeout = time.Second
 
+// maxSteps bounds the steps of a trace. A loop makes more than memory holds and
+// than anybody reads.
+const maxSteps = 50_000
+
+// steps is a tracer that keeps the first steps of an evaluation.
+type steps struct {
+	topdown.BufferTracer
+	// more counts those that are not kept.
+	more int
+}
+
+// TraceEvent implements topdown.QueryTracer.
+func (s *steps) TraceEvent(e topdown.Event) {
+	if len(s.BufferTracer) == maxSteps {
+		s.more++
+		return
+	}
+	s.BufferTracer.TraceEvent(e)
+}
+
 // Trace writes how in is evaluated, step by step, for people. An evaluation that
-// fails is written up to where it failed.
+// fails is written up to where it failed, one of very many steps up to a bound.
 func (p *Policy) Trace(ctx context.Context, in *gateway.PolicyInput, w io.Writer) error {
 	// The rules as they were written, without what is added to those that run.
 	compiler := newCompiler(false)
@@ -32,7 +52,7 @@ func (p *Policy) Trace(ctx context.Context, in *gateway.PolicyInput, w io.Writer
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(traceTimeout, p.options.Timeout))
 	defer cancel()
-	tracer := topdown.NewBufferTracer()
+	tracer := &steps{}
 	// The index would leave out the rules that can't apply, and it is of those
 	// that a reader wants to know why.
 	options := []rego.EvalOption{rego.EvalQueryTracer(tracer), rego.EvalRuleIndexing(false)}
@@ -40,7 +60,10 @@ func (p *Policy) Trace(ctx context.Context, in *gateway.PolicyInput, w io.Writer
 		cause, why := fault(err)
 		defer fmt.Fprintf(w, "%s: %s\n", cause, why)
 	}
-	topdown.PrettyTraceWithLocation(w, *tracer)
+	topdown.PrettyTraceWithLocation(w, tracer.BufferTracer)
+	if tracer.more > 0 {
+		fmt.Fprintf(w, "%d more steps\n", tracer.more)
+	}
 	return nil
 }
 

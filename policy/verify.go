@@ -3,24 +3,14 @@ package policy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
-	"github.com/open-policy-agent/opa/v1/tester"
-	"github.com/open-policy-agent/opa/v1/topdown"
-)
-
-// Bounds of a policy's own tests.
-const (
-	testTimeout  = 5 * time.Second
-	testsTimeout = 30 * time.Second
 )
 
 // TestStatus is how one test ended.
@@ -67,12 +57,18 @@ func (r *TestReport) Failures() []TestResult {
 }
 
 // Test runs the tests that lie beside the rules, and returns an error that names
-// those which fail. A policy without tests passes. It takes 30 s at most.
+// those which fail. A policy without tests passes. It takes 30 s at most. A test
+// that panics does so for itself alone.
 func (b *Bundle) Test(ctx context.Context) error {
-	report, err := b.RunTests(ctx, false)
+	s, err := b.suite(ctx, false)
 	if err != nil {
 		return err
 	}
+	results, err := s.run(ctx, nil)
+	if err != nil {
+		return err
+	}
+	report := TestReport{Tests: results}
 	var failed []string
 	for _, t := range report.Failures() {
 		failed = append(failed, fmt.Sprintf("%s: %s %s%s", t.Location, t.Name, t.Status, strings.TrimSuffix(": "+t.Detail, ": ")))
@@ -84,87 +80,27 @@ func (b *Bundle) Test(ctx context.Context) error {
 }
 
 // RunTests runs the tests that lie beside the rules, in the order in which they
-// are written. An error means that they could not be run.
+// are written, and tells where each that fails has failed, and what it printed.
+// An error means that they could not be run.
 func (b *Bundle) RunTests(ctx context.Context, coverage bool) (*TestReport, error) {
-	ctx, cancel := context.WithTimeout(ctx, testsTimeout)
-	defer cancel()
-	runner, covered := b.runner(), cover.New()
-	if coverage {
-		runner.SetCoverageQueryTracer(covered)
-	}
-	results, err := b.run(ctx, runner)
+	s, err := b.suite(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	report := &TestReport{Tests: []TestResult{}}
-	var failed []string
-	for _, r := range results {
-		report.Tests = append(report.Tests, resultOf(r))
-		if r.Fail {
-			failed = append(failed, regexp.QuoteMeta(r.Name))
-		}
+	var covered *cover.Cover
+	if coverage {
+		covered = cover.New()
 	}
-	if len(failed) > 0 {
-		// Traces tell where, and cost too much to be kept of those that pass.
-		traced, err := b.run(ctx, b.runner().EnableTracing(true).Filter(`\.(`+strings.Join(failed, "|")+`)$`))
-		if err != nil {
-			return nil, err
-		}
-		report.locate(traced)
+	results, err := s.run(ctx, covered)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(report.Tests, byPlace)
+	report := &TestReport{Tests: results}
+	s.locate(ctx, report.Tests)
 	if coverage {
 		report.cover(covered.Report(b.rules))
 	}
 	return report, nil
-}
-
-func (b *Bundle) runner() *tester.Runner {
-	modules := maps.Clone(b.rules)
-	maps.Copy(modules, b.tests)
-	return tester.NewRunner().
-		SetCompiler(newCompiler(false).WithEnablePrintStatements(true)).
-		SetModules(modules).SetTimeout(testTimeout)
-}
-
-// run returns the results in no particular order.
-func (b *Bundle) run(ctx context.Context, runner *tester.Runner) ([]*tester.Result, error) {
-	store := b.store()
-	txn, err := store.NewTransaction(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("policy %s: %w", b.path, err)
-	}
-	defer store.Abort(ctx, txn)
-	each, err := runner.SetStore(store).RunTests(ctx, txn)
-	if err != nil {
-		return nil, fmt.Errorf("policy %s:\n%w", b.path, problemsOf("", err))
-	}
-	var results []*tester.Result
-	for r := range each {
-		results = append(results, r)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("policy %s: its tests were stopped, at the latest after %s: %w", b.path, testsTimeout, err)
-	}
-	return results, nil
-}
-
-// locate adds where tests have failed.
-func (r *TestReport) locate(traced []*tester.Result) {
-	for _, run := range traced {
-		i := slices.IndexFunc(r.Tests, func(t TestResult) bool { return t.Name == run.Name && t.Location == location(run.Location) })
-		if i < 0 || r.Tests[i].Detail != "" {
-			continue
-		}
-		for _, event := range slices.Backward(run.Trace) {
-			expr, ok := event.Node.(*ast.Expr)
-			if ok && event.Op == topdown.FailOp && expr.Location.File == run.Location.File {
-				first, _, _ := strings.Cut(string(expr.Location.Text), "\n")
-				r.Tests[i].Detail = location(expr.Location) + " does not hold: " + cut(plain(first), maxShown)
-				break
-			}
-		}
-	}
 }
 
 // byPlace compares tests by file, then by line.
@@ -175,41 +111,38 @@ func byPlace(a, b TestResult) int {
 		cmp.Compare(a.Name, b.Name))
 }
 
-func resultOf(r *tester.Result) TestResult {
-	t := TestResult{
-		Name: r.Name, Location: location(r.Location), Status: Passed, Duration: r.Duration,
-		Output: strings.TrimSpace(string(r.Output)),
-	}
-	switch {
-	case r.Skip:
-		t.Status = Skipped
-	case r.Error != nil:
-		t.Status, t.Detail = Broken, plain(r.Error.Error())
-		if topdown.IsCancel(r.Error) || errors.Is(r.Error, context.DeadlineExceeded) {
-			t.Detail = fmt.Sprintf("stopped after %s", testTimeout)
-		}
-	case r.Fail:
-		t.Status = Failed
-	}
-	for name, sub := range r.SubResults.Iter {
-		if sub.Fail {
-			t.Status = Failed
-			t.Detail = strings.TrimPrefix(t.Detail+"; case "+strings.Join(name, "/"), "; ")
-		}
-	}
-	return t
-}
-
 // cover takes over what OPA says of the rules' coverage.
 func (r *TestReport) cover(covered cover.Report) {
 	r.Coverage = covered.Coverage
 	for _, file := range slices.Sorted(maps.Keys(covered.Files)) {
-		for _, lines := range covered.Files[file].NotCovered {
-			at := location(&ast.Location{File: file, Row: lines.Start.Row})
-			if lines.End.Row > lines.Start.Row {
-				at += fmt.Sprintf("-%d", lines.End.Row)
+		var lines []span
+		for _, part := range covered.Files[file].NotCovered {
+			lines = append(lines, span{part.Start.Row, part.End.Row})
+		}
+		for _, l := range joined(lines) {
+			at := location(&ast.Location{File: file, Row: l.first})
+			if l.last > l.first {
+				at += fmt.Sprintf("-%d", l.last)
 			}
 			r.NotCovered = append(r.NotCovered, at)
 		}
 	}
+}
+
+// span is some lines of a file.
+type span struct{ first, last int }
+
+// joined returns the lines that are in spans, each once: what is not covered is
+// told by expression, and a line may have several.
+func joined(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.last, b.last)) })
+	var out []span
+	for _, s := range spans {
+		if n := len(out); n > 0 && s.first <= out[n-1].last {
+			out[n-1].last = max(out[n-1].last, s.last)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }

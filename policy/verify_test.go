@@ -3,9 +3,13 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"kubernaut.io/gateway/policy"
 )
@@ -76,12 +80,15 @@ test_cases[name] if {
 	if got := report.Tests[0].Output; got != "seen moderate" {
 		t.Errorf("the test printed %q", got)
 	}
+	if got, want := report.Tests[2].Detail, `policy_test.rego:8 does not hold: gateway.path == "manual"`; !strings.HasPrefix(got, want) {
+		t.Errorf("where it failed is %q, want %q", got, want)
+	}
 	err = b.Test(t.Context())
 	if err == nil {
 		t.Fatal("the policy's tests pass")
 	}
 	for _, want := range []string{
-		"3 of 6 tests did not pass", "policy_test.rego:7: test_staging failed: policy_test.rego:8 does not hold: gateway.path == \"manual\"",
+		"3 of 6 tests did not pass", "policy_test.rego:7: test_staging failed\n",
 		"policy_test.rego:11: test_broken error: ", "test_cases failed: case two",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -133,5 +140,131 @@ func TestOwnTestThatDoesNotEnd(t *testing.T) {
 	defer cancel()
 	if err := b.Test(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error is %v, want that the time is over", err)
+	}
+}
+
+// mustPanic makes the built-in bits.rsh panic until the test ends: none of those
+// that policies have is known to.
+func mustPanic(t *testing.T) {
+	t.Helper()
+	name := ast.BitsShiftRight.Name
+	before := topdown.GetBuiltin(name)
+	topdown.RegisterBuiltinFunc(name, func(topdown.BuiltinContext, []*ast.Term, func(*ast.Term) error) error {
+		panic("len out of range")
+	})
+	t.Cleanup(func() { topdown.RegisterBuiltinFunc(name, before) })
+}
+
+func TestOwnTestThatPanics(t *testing.T) {
+	mustPanic(t)
+	b := mustLoad(t, mustDir(t, map[string]string{
+		"policy.rego": `package gateway
+
+path := "manual" if bits.rsh(1, to_number(input.signal.labels.n)) == 7
+`,
+		"policy_test.rego": `package gateway_test
+
+import data.gateway
+
+test_a if not gateway.path with input.signal.labels as {"n": "1"}
+
+test_b if not gateway.path with input.signal.labels as {}
+`,
+	}))
+	err := b.Test(t.Context())
+	if want := "1 of 2 tests did not pass:\npolicy_test.rego:5: test_a error: panic: len out of range"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v\nwant in it\n%s", err, want)
+	}
+	report, err := b.RunTests(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := report.Tests[0], report.Tests[1]; a.Status != policy.Broken || a.Detail != "panic: len out of range" || b.Status != policy.Passed {
+		t.Errorf("tests are %+v", report.Tests)
+	}
+}
+
+// TestTraceIsNotKept locates a failure behind many steps. A trace of all of them
+// has some hundred MiB, and ten times that for ten times the pairs.
+func TestTraceIsNotKept(t *testing.T) {
+	b := mustLoad(t, mustDir(t, map[string]string{
+		"policy.rego": tested,
+		"a_test.rego": "package gateway_test\n\ntest_a if {\n\tpairs := [1 | some i in numbers.range(1, 1000); some j in numbers.range(1, 100); i == j]\n\tcount(pairs) == 2\n}\n",
+	}))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	report, err := b.RunTests(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// HeapSys is the most that the heap has had, but for what stacks took of it.
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapSys) - int64(before.HeapSys)
+	t.Logf("%s, %d MiB more", report.Tests[0].Duration, grown>>20)
+	if got := report.Tests[0]; got.Status != policy.Failed || !strings.HasPrefix(got.Detail, "a_test.rego:5 does not hold: count(pairs) == 2") {
+		t.Errorf("test is %+v", got)
+	}
+	if grown > 48<<20 {
+		t.Errorf("it took %d MiB", grown>>20)
+	}
+}
+
+func TestWhatATestPrintsIsBounded(t *testing.T) {
+	b := mustLoad(t, mustDir(t, map[string]string{
+		"policy.rego": tested,
+		"a_test.rego": "package gateway_test\n\ntest_a if {\n\tevery i in numbers.range(1, 20000) {\n\t\tprint(\"number\", i)\n\t}\n}\n",
+	}))
+	report, err := b.RunTests(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := report.Tests[0]; got.Status != policy.Passed || len(got.Output) < 60<<10 || len(got.Output) > 64<<10 {
+		t.Errorf("the test %s and printed %d bytes", got.Status, len(got.Output))
+	}
+}
+
+func TestCasesInCases(t *testing.T) {
+	b := mustLoad(t, mustDir(t, map[string]string{
+		"policy.rego": tested,
+		"a_test.rego": `package gateway_test
+
+test_a[first][second] if {
+	some first in ["a", "b"]
+	some second in [1, 2]
+	not [first, second] == ["b", 1]
+}
+
+test_b[name] := name == "x" if some name in ["x", "y"]
+
+test_c[name] if some name in ["x", "y"]
+`,
+	}))
+	err := b.Test(t.Context())
+	for _, want := range []string{"2 of 3 tests", "test_a failed: case b/1\n", "test_b failed: case y"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v\nwant in it %s", err, want)
+		}
+	}
+}
+
+func TestLinesNotCoveredAreToldOnce(t *testing.T) {
+	b := mustLoad(t, mustDir(t, map[string]string{
+		"policy.rego":      "package gateway\n\npath := \"manual\" if { input.attempt > 1; input.environment == \"x\"; input.attempt < 9 }\n",
+		"policy_test.rego": "package gateway_test\n\nimport data.gateway\n\ntest_a if not gateway.path with input.attempt as 1\n",
+	}))
+	report, err := b.RunTests(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"policy.rego:3"}; !slices.Equal(report.NotCovered, want) {
+		t.Errorf("not covered are %v, want %v", report.NotCovered, want)
+	}
+}
+
+func TestAnswerAfterAPanic(t *testing.T) {
+	mustPanic(t)
+	p := mustPolicy(t, "path := \"manual\" if bits.rsh(1, input.attempt) == 7\npriority := \"P0\"", policy.Options{})
+	if got := p.Answer(t.Context(), input()); got.Fault != "policy: error: panic: len out of range" || got.Priority != "" || got.Revision == "" {
+		t.Errorf("answer is %+v", got)
 	}
 }

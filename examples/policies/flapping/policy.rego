@@ -9,6 +9,7 @@ paths := ["manual", "conservative", "moderate", "aggressive"]
 rank[path] := i if some i, path in paths
 
 back_soon if {
+	input.previous.completedAt != null
 	since := time.parse_rfc3339_ns(input.time) - time.parse_rfc3339_ns(input.previous.completedAt)
 	since < data.flapping.soonMinutes * 60 * 1000000000
 }
