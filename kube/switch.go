@@ -120,6 +120,10 @@ type Switch struct {
 
 var _ gateway.Switch = (*Switch)(nil)
 
+// unread is in force until the ConfigMap has been read: nobody knows before
+// whether anything may be written.
+var unread = &order{mode: gateway.ModeShadow, from: "nobody yet: it has not been read"}
+
 // NewSwitch returns a switch that knows nothing yet, which counts as shadow: Run
 // fills it, and nothing is to be decided before HasSynced.
 func NewSwitch(o SwitchOptions) (*Switch, error) {
@@ -146,8 +150,7 @@ func NewSwitch(o SwitchOptions) (*Switch, error) {
 			cache.NewListWatchFromClient(watcher.CoreV1().RESTClient(), "configmaps", o.Namespace, fields.OneTermEqualSelector("metadata.name", SwitchConfigMap)),
 			&corev1.ConfigMap{}, 0, nil),
 	}
-	// Until it is read nobody knows whether something may be written.
-	s.cluster.Store(&order{mode: gateway.ModeShadow, from: "nobody yet: it has not been read"})
+	s.cluster.Store(unread)
 	s.namespaces.Store(&map[string]order{})
 	return s, s.listen()
 }
@@ -199,7 +202,11 @@ func (s *Switch) Mode(namespace string) (mode gateway.Mode, from string) {
 
 // HasSynced reports whether everything has been read once.
 func (s *Switch) HasSynced() bool {
-	return (s.read.Load() != 0 || s.watched.HasSynced()) && s.annotated.HasSynced()
+	if s.watched.HasSynced() {
+		// The watch has told of a ConfigMap by now, if there is one.
+		s.cluster.CompareAndSwap(unread, &order{mode: gateway.ModeNormal})
+	}
+	return s.cluster.Load() != unread && s.annotated.HasSynced()
 }
 
 // Problems returns, for people, what is wrong with what is ordered, and that it

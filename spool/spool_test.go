@@ -68,6 +68,7 @@ func TestHoldsUntilDrained(t *testing.T) {
 		if !r.Holds(a.Fingerprint) || r.Holds(b.Fingerprint) || !r.Away() {
 			t.Error("one signal was appended, and it holds another")
 		}
+		synctest.Wait() // who appended is told before the gauge is
 		if n, size, oldest, _ := r.gauge.shows(); n != 1 || size < 500 || size > 20_000 || !oldest.Equal(a.ReceivedAt) {
 			t.Errorf("observed are %d signals of %d bytes since %s", n, size, oldest)
 		}

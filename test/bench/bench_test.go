@@ -69,16 +69,16 @@ func TestFigures(t *testing.T) {
 }
 
 func TestOnlyFlushes(t *testing.T) {
-	before := map[string]int64{"GET": 5, "PATCH": 10, "WATCH": 3}
+	before := map[string]int64{"GET": 5, "PATCH": 10, byTheClock: 3}
 	tests := []struct {
 		name  string
 		after map[string]int64
 		ok    bool
 	}{
-		{"nothing", map[string]int64{"GET": 5, "PATCH": 10, "WATCH": 3}, true},
-		{"flushes within their rate", map[string]int64{"GET": 5, "PATCH": 50, "WATCH": 4}, true},
-		{"more than the flush rate", map[string]int64{"GET": 5, "PATCH": 51, "WATCH": 3}, false},
-		{"a read", map[string]int64{"GET": 6, "PATCH": 10, "WATCH": 3}, false},
+		{"nothing", map[string]int64{"GET": 5, "PATCH": 10, byTheClock: 3}, true},
+		{"flushes within their rate", map[string]int64{"GET": 5, "PATCH": 50, byTheClock: 4}, true},
+		{"more than the flush rate", map[string]int64{"GET": 5, "PATCH": 51, byTheClock: 3}, false},
+		{"a read", map[string]int64{"GET": 6, "PATCH": 10, byTheClock: 3}, false},
 		{"a create", map[string]int64{"GET": 5, "PATCH": 10, "POST": 1}, false},
 	}
 	for _, test := range tests {
