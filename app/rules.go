@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,7 +46,7 @@ type rules struct {
 	policy       *policy.Policy
 	// policyBy is by which configuration the policy was loaded.
 	policyBy config.Policy
-	// refused is the policy that was refused last, which is not tried again.
+	// refused is the policy that was refused last.
 	refused refusal
 	// life ends with the gateway, and with it what is being loaded.
 	life context.Context
@@ -55,11 +56,21 @@ type rules struct {
 	wrong map[string]string
 }
 
-// refusal is a policy that was refused, and why.
+// refusedFor is for how long a policy that was refused is not tried again while
+// its files stay as they are. Its tests may have run out of time on a machine
+// that was busy just then.
+const refusedFor = 5 * time.Minute
+
+// refusal is a policy that was refused, and when. The zero refusal is none.
 type refusal struct {
 	by       config.Policy
 	revision string
-	err      error
+	at       time.Time
+}
+
+// stands reports whether a policy need not be tried again.
+func (r *refusal) stands(by *config.Policy, revision string) bool {
+	return !r.at.IsZero() && r.by == *by && r.revision == revision && time.Since(r.at) < refusedFor
 }
 
 // newRules returns the rules of the configuration, whose policy start loads.
@@ -160,12 +171,12 @@ func (r *rules) reloadPolicy() bool {
 		before = nil
 	}
 	revision, err := policy.Revision(c.Path)
-	if err == nil && r.refused.err != nil && r.refused.by == *c && r.refused.revision == revision {
+	if err == nil && r.refused.stands(c, revision) {
 		return false
 	}
 	next, err := loadPolicy(r.life, c, r.metrics, before)
 	if err != nil {
-		r.refused = refusal{*c, revision, err}
+		r.refused = refusal{by: *c, revision: revision, at: time.Now()}
 		if r.life.Err() == nil {
 			r.fail(reloadPolicy, err)
 		}
@@ -275,11 +286,16 @@ func (b brokenPolicy) Answer(context.Context, *gateway.PolicyInput) gateway.Poli
 // maxFault bounds the text of a fault on a request, in bytes.
 const maxFault = 500
 
-func bounded(s string) string { return s[:min(len(s), maxFault)] }
+func bounded(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxFault)], "") }
 
 // Reload takes up what has changed in the configuration's file and the policy's,
-// as a change of the files does by itself.
-func (a *App) Reload() { a.rules.reload() }
+// as a change of the files does by itself. What was refused is tried again.
+func (a *App) Reload() {
+	a.rules.loading.Lock()
+	a.rules.refused = refusal{}
+	a.rules.loading.Unlock()
+	a.rules.reload()
+}
 
 // watchFiles takes up changes of files until ctx ends.
 func (a *App) watchFiles(ctx context.Context) error {

@@ -62,11 +62,10 @@ func (s *Sink) obey(rr *v1alpha1.RemediationRequest) (*v1alpha1.RemediationReque
 // orderedFor returns the namespace by which it is asked what is ordered for rr.
 // One of another cluster's is none of ours.
 func (s *Sink) orderedFor(rr *v1alpha1.RemediationRequest) string {
-	t := rr.Spec.TargetResource
-	if t == nil || s.options.Cluster != "" && rr.Spec.Cluster != s.options.Cluster {
+	if s.options.Cluster != "" && rr.Spec.Cluster != s.options.Cluster {
 		return ""
 	}
-	return gateway.Resource{APIVersion: t.APIVersion, Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}.EffectiveNamespace()
+	return resourceOf(rr.Spec.TargetResource).EffectiveNamespace()
 }
 
 // withhold is what create returns for an object that people do not let be sent.

@@ -208,6 +208,37 @@ func TestCountsWaitWhileNothingIsWritten(t *testing.T) {
 	})
 }
 
+// TestCreateObeysAtTheLastMoment: what is ordered while it waits for its turn.
+func TestCreateObeysAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &hand{mode: gateway.ModeNormal}
+		api := &requestsAPI{objects: make(map[string]*v1alpha1.RemediationRequest)}
+		s := mustObedient(t, h, api)
+		for range maxInFlight {
+			s.api.slots <- struct{}{}
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Create(t.Context(), newOrder())
+			done <- err
+		}()
+		synctest.Wait()
+		h.order(gateway.ModeManual)
+		for range maxInFlight {
+			<-s.api.slots
+		}
+		if err := <-done; err != nil || len(api.objects) != 1 {
+			t.Errorf("%d objects: %v", len(api.objects), err)
+		}
+		for _, o := range api.objects {
+			if o.Spec.RemediationPath != string(gateway.Manual) {
+				t.Errorf("path %s, sent after the order", o.Spec.RemediationPath)
+			}
+		}
+	})
+}
+
 // TestRepeatedCreateObeys what people have ordered since it was sent first.
 func TestRepeatedCreateObeys(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -134,13 +135,11 @@ func announce(m *ast.Module, rules []outputRule) []outputRule {
 			continue
 		}
 		for r := head; r != nil; r = r.Else {
+			// ast.IntNumberTerm returns a term that all compilers share, which has no place.
 			call := ast.NewExpr([]*ast.Term{
-				ast.NewTerm(ast.Ref{ast.VarTerm("internal"), ast.StringTerm("answered")}), ast.IntNumberTerm(len(rules)),
-			})
-			call.Location = r.Location
-			for _, term := range call.Terms.([]*ast.Term) {
-				term.Location = r.Location
-			}
+				ast.NewTerm(ast.Ref{ast.VarTerm("internal"), ast.StringTerm("answered")}).SetLocation(r.Location),
+				ast.NewTerm(ast.Number(strconv.Itoa(len(rules)))).SetLocation(r.Location),
+			}).SetLocation(r.Location)
 			r.Body.Append(call)
 			rules = append(rules, outputRule{output, location(r.Location)})
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -170,6 +171,21 @@ func TestLoadSingleFile(t *testing.T) {
 	if got := fmt.Sprint(b.Files()); got != "[a.rego]" {
 		t.Errorf("files are %s", got)
 	}
+}
+
+// TestLoadTogether is for the race detector: what is compiled shares nothing with
+// what is compiled at the same time.
+func TestLoadTogether(t *testing.T) {
+	dir := mustDir(t, map[string]string{"a.rego": manual})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := policy.Load(dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestData(t *testing.T) {

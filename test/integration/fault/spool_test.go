@@ -178,21 +178,30 @@ func TestRefusedIsSetAsideAndRetried(t *testing.T) {
 	mustHave(t, g, 0)
 
 	lift()
+	if ids := mustRefused(t, dir); len(ids) != 3 {
+		t.Fatalf("%d set aside, want the probe, the live and the drained one: %v", len(ids), ids)
+	}
+	// The API server goes on refusing for a moment, and then they are set aside again.
+	harness.Eventually(t, "requests of all that was retried", func() bool {
+		if err := spool.Retry(dir, mustRefused(t, dir)...); err != nil {
+			t.Fatal(err)
+		}
+		return len(g.List(t)) == 3
+	})
+}
+
+// mustRefused returns the IDs of what is set aside.
+func mustRefused(t *testing.T, dir string) []string {
+	t.Helper()
 	refused, err := spool.ListRefused(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
-	for _, r := range refused {
-		ids = append(ids, r.ID)
+	ids := make([]string, len(refused))
+	for i, r := range refused {
+		ids[i] = r.ID
 	}
-	if len(ids) != 3 {
-		t.Fatalf("%d set aside, want the probe, the live and the drained one: %+v", len(ids), refused)
-	}
-	if err := spool.Retry(dir, ids...); err != nil {
-		t.Fatal(err)
-	}
-	harness.Eventually(t, "requests of all that was retried", func() bool { return len(g.List(t)) == len(ids) })
+	return ids
 }
 
 // refuseByPolicy lets no request of the gateway's namespace be created, until
