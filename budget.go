@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -63,7 +62,7 @@ type Booking struct {
 	At     time.Time
 	Limits BudgetLimits
 	// Held are the places that this replica sees taken in the cluster, and those
-	// of its own creates of unknown outcome.
+	// of its own creates of unknown outcome, as Sink.Holdings returns them.
 	Held []Holding
 	// Memberships are the IDs of the places that the owner is seen to have as a
 	// member of storms whose requests are not manual.
@@ -143,7 +142,7 @@ const budgetUnknown = "budget: what other replicas do can't be told now"
 
 // booking returns what o would take of the budget.
 func (p *Pipeline) booking(t *turn, o *Order) *Booking {
-	b := &Booking{At: p.Now(), Limits: t.rules.Guard.Budget, Held: p.Sink.Holdings()}
+	b := &Booking{At: p.Now(), Limits: t.rules.Guard.Budget}
 	b.ID = HoldingID(o.Name(), o.Signal.ReceivedAt)
 	if o.Storm == nil {
 		b.Owner, b.Namespace = BudgetOwner(o.Signal.Resource, o.Signal.Owner), o.Signal.Resource.EffectiveNamespace()
@@ -153,6 +152,7 @@ func (p *Pipeline) booking(t *turn, o *Order) *Booking {
 	if b.Owner != "" {
 		b.Memberships = p.Sink.Memberships(b.Owner)
 	}
+	b.Held = p.Sink.Holdings(b.Holding, b.Limits)
 	return b
 }
 
@@ -173,10 +173,9 @@ func (p *Pipeline) book(ctx context.Context, t *turn, o *Order) (release func())
 
 // release gives a place back, unless its request may have been created.
 func (p *Pipeline) release(b *Booking) {
-	if slices.ContainsFunc(p.Sink.Holdings(), func(h Holding) bool { return h.ID == b.ID }) {
-		return
+	if !p.Sink.Holds(b.ID) {
+		p.Ledger.Release([]Holding{b.Holding})
 	}
-	p.Ledger.Release([]Holding{b.Holding})
 }
 
 // full asks for a place in the budget and returns why there is none, empty where

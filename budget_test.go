@@ -105,7 +105,7 @@ func TestBudgetAtOnce(t *testing.T) {
 		}))
 	}
 	look := func() []gateway.Holding {
-		held := replicas[0].sink.Holdings()
+		held := replicas[0].sink.Holdings(gateway.Holding{}, gateway.BudgetLimits{})
 		owners := make(map[string]int)
 		for _, h := range held {
 			if owners[h.Owner]++; owners[h.Owner] > 1 {

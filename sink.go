@@ -91,9 +91,13 @@ type Sink interface {
 	// returns nil the API has it. ErrStale means that the request has gone.
 	Resolve(ctx context.Context, f Fingerprint, newest *Request, s Sighting) error
 
-	// Holdings returns the unfinished requests whose path is not manual: those
-	// that the cluster shows, and this replica's creates of unknown outcome.
-	Holdings() []Holding
+	// Holdings returns the places of unfinished requests whose path is not manual,
+	// as the cluster shows them, with this replica's creates of unknown outcome:
+	// those that h counts with in a scope that has a limit. Where there are more
+	// than a limit it may leave some out.
+	Holdings(h Holding, limits BudgetLimits) []Holding
+	// Holds reports whether a place is one of those requests'.
+	Holds(id string) bool
 	// Memberships returns the MembershipIDs that a workload has in unfinished
 	// storm requests whose path is not manual, as far as their members are listed
 	// in full.

@@ -326,8 +326,8 @@ func (k *memorySink) CloseStorms(_ context.Context, open []*gateway.Request, at 
 	return nil
 }
 
-// Holdings implements gateway.Sink.
-func (k *memorySink) Holdings() []gateway.Holding {
+// Holdings implements gateway.Sink. It leaves none out.
+func (k *memorySink) Holdings(gateway.Holding, gateway.BudgetLimits) []gateway.Holding {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	var held []gateway.Holding
@@ -345,6 +345,11 @@ func (k *memorySink) Holdings() []gateway.Holding {
 		held = append(held, h)
 	}
 	return held
+}
+
+// Holds implements gateway.Sink.
+func (k *memorySink) Holds(id string) bool {
+	return slices.ContainsFunc(k.Holdings(gateway.Holding{}, gateway.BudgetLimits{}), func(h gateway.Holding) bool { return h.ID == id })
 }
 
 // Memberships implements gateway.Sink.

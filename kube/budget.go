@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"iter"
+	"maps"
 	"slices"
 
 	"kubernaut.io/gateway"
@@ -31,40 +33,100 @@ func resourceOf(r *v1alpha1.ResourceReference) gateway.Resource {
 	return gateway.Resource{APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 }
 
-// hold notes which place r has in the budget. It is called under the lock.
-func (x *index) hold(r *record, h *gateway.Holding) {
-	before, held := x.holdings[r]
-	switch {
-	case h != nil:
-		x.holdings[r] = *h
-	case held:
-		delete(x.holdings, r)
-		x.freed = append(x.freed, before)
+// holdings are the places that requests have in the automation's budget. The
+// zero value is not ready to use.
+type holdings struct {
+	of  map[*record]gateway.Holding
+	ids map[string]*record
+	// byOwner and byNamespace are the records of of by what they count for, and
+	// storms those that have members.
+	byOwner, byNamespace map[string][]*record
+	storms               []*record
+}
+
+func newHoldings() holdings {
+	return holdings{
+		of: make(map[*record]gateway.Holding), ids: make(map[string]*record),
+		byOwner: make(map[string][]*record), byNamespace: make(map[string][]*record),
 	}
 }
 
-// places returns the places that are taken.
-func (x *index) places() []gateway.Holding {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	held := make([]gateway.Holding, 0, len(x.holdings))
-	for _, h := range x.holdings {
-		held = append(held, h)
+// put gives r a place. A request keeps the one that it has: what it is about does
+// not change.
+func (p *holdings) put(r *record, h gateway.Holding) {
+	if _, held := p.of[r]; held {
+		return
+	}
+	p.of[r], p.ids[h.ID] = h, r
+	if h.Owner != "" {
+		p.byOwner[h.Owner] = append(p.byOwner[h.Owner], r)
+	}
+	if h.Namespace != "" {
+		p.byNamespace[h.Namespace] = append(p.byNamespace[h.Namespace], r)
+	}
+	if r.storm != nil {
+		p.storms = append(p.storms, r)
+	}
+}
+
+// take takes r's place away and returns it, if it has one.
+func (p *holdings) take(r *record) (h gateway.Holding, held bool) {
+	if h, held = p.of[r]; !held {
+		return h, false
+	}
+	delete(p.of, r)
+	delete(p.ids, h.ID)
+	p.storms = without(p.storms, r)
+	drop(p.byOwner, h.Owner, r)
+	drop(p.byNamespace, h.Namespace, r)
+	return h, true
+}
+
+func drop(by map[string][]*record, name string, r *record) {
+	if rest := without(by[name], r); len(rest) > 0 {
+		by[name] = rest
+	} else {
+		delete(by, name)
+	}
+}
+
+func without(records []*record, r *record) []*record {
+	return slices.DeleteFunc(records, func(o *record) bool { return o == r })
+}
+
+// counting returns the places that h counts with in the scopes that have a limit,
+// of each as many as leave no room beside h.
+func (p *holdings) counting(h gateway.Holding, limits gateway.BudgetLimits) []gateway.Holding {
+	if len(p.of) == 0 {
+		return nil
+	}
+	found := make(map[*record]bool)
+	scope := func(records iter.Seq[*record], limit int) {
+		n := 0
+		for r := range records {
+			if n > limit || limit == 0 {
+				return
+			}
+			found[r] = true
+			n++
+		}
+	}
+	scope(slices.Values(p.byOwner[h.Owner]), limits.Owner)
+	scope(slices.Values(p.byNamespace[h.Namespace]), limits.Namespace)
+	scope(maps.Keys(p.of), limits.Cluster)
+	held := make([]gateway.Holding, 0, len(found)+1)
+	for r := range found {
+		held = append(held, p.of[r])
 	}
 	return held
 }
 
 // memberships returns the places of a workload in storms.
-func (x *index) memberships(owner string) []string {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
+func (p *holdings) memberships(owner string) []string {
 	var ids []string
-	for r := range x.holdings {
-		if r.storm == nil {
-			continue
-		}
+	for _, r := range p.storms {
 		for _, m := range r.storm.order {
-			if gateway.BudgetOwner(resourceOf(m.status.TargetResource), resourceOf(m.status.OwnerResource)) == owner {
+			if m.owner == owner {
 				ids = append(ids, gateway.MembershipID(r.fingerprint, m.f))
 			}
 		}
@@ -72,14 +134,48 @@ func (x *index) memberships(owner string) []string {
 	return ids
 }
 
+// hold notes which place r has in the budget, nil for none. It is called under
+// the lock.
+func (x *index) hold(r *record, h *gateway.Holding) {
+	if h != nil {
+		x.holdings.put(r, *h)
+	} else if before, held := x.holdings.take(r); held {
+		x.freed = append(x.freed, before)
+	}
+}
+
 // Holdings implements gateway.Sink.
-func (s *Sink) Holdings() []gateway.Holding {
-	held := s.index.places()
+func (s *Sink) Holdings(h gateway.Holding, limits gateway.BudgetLimits) []gateway.Holding {
+	unsure := s.unsure() // first: what is sure by now is in the index
+	x := s.index
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	held := x.holdings.counting(h, limits)
+	for _, u := range unsure {
+		if x.holdings.ids[u.ID] == nil {
+			held = append(held, u)
+		}
+	}
+	return held
+}
+
+// Holds implements gateway.Sink.
+func (s *Sink) Holds(id string) bool {
+	if slices.ContainsFunc(s.unsure(), func(h gateway.Holding) bool { return h.ID == id }) {
+		return true
+	}
+	s.index.mu.RLock()
+	defer s.index.mu.RUnlock()
+	return s.index.holdings.ids[id] != nil
+}
+
+// unsure returns the places of creates of unknown outcome.
+func (s *Sink) unsure() []gateway.Holding {
 	s.uncertainMu.Lock()
 	defer s.uncertainMu.Unlock()
+	var held []gateway.Holding
 	for _, u := range s.uncertain {
-		h := holding(u.rr, s.options.Cluster)
-		if h != nil && !slices.ContainsFunc(held, func(o gateway.Holding) bool { return o.ID == h.ID }) {
+		if h := holding(u.rr, s.options.Cluster); h != nil {
 			held = append(held, *h)
 		}
 	}
@@ -87,7 +183,11 @@ func (s *Sink) Holdings() []gateway.Holding {
 }
 
 // Memberships implements gateway.Sink.
-func (s *Sink) Memberships(owner string) []string { return s.index.memberships(owner) }
+func (s *Sink) Memberships(owner string) []string {
+	s.index.mu.RLock()
+	defer s.index.mu.RUnlock()
+	return s.index.holdings.memberships(owner)
+}
 
 // expired returns the object of a create of unknown outcome as it may be repeated
 // now: once its place in the budget may be another's it is manual.

@@ -46,7 +46,7 @@ type index struct {
 
 	// holdings are the places that requests have in the automation's budget, and
 	// freed those that are free again, which released is told of without the lock.
-	holdings map[*record]gateway.Holding
+	holdings holdings
 	freed    []gateway.Holding
 	released func([]gateway.Holding)
 }
@@ -70,7 +70,7 @@ func newIndex(cluster string, lateFiring time.Duration) *index {
 		storms: make(map[gateway.Group][]*record),
 		gone:   make(map[key]uint64),
 
-		holdings: make(map[*record]gateway.Holding), released: func([]gateway.Holding) {},
+		holdings: newHoldings(), released: func([]gateway.Holding) {},
 	}
 }
 

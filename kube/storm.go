@@ -29,6 +29,8 @@ type member struct {
 	joined time.Time
 	// status is what stands in the request's status, but for the episode.
 	status v1alpha1.StormMember
+	// owner is what the budget counts it for.
+	owner string
 	// shown is the episode as in the cluster, episode with what is pending.
 	shown, episode gateway.Episode
 	// older is the membership of the same fingerprint that began before it.
@@ -124,6 +126,7 @@ func (s *storm) list(status v1alpha1.StormMember) {
 		return
 	}
 	m := &member{f: f, storm: s, joined: instant(status.JoinedTime), status: status, shown: memberEpisode(status)}
+	m.owner = gateway.BudgetOwner(resourceOf(status.TargetResource), resourceOf(status.OwnerResource))
 	if m.joined.IsZero() {
 		m.joined = s.lastMember
 	}
