@@ -1,5 +1,7 @@
 package gateway
 
+import "time"
+
 // Outcome is what became of a signal.
 type Outcome string
 
@@ -93,22 +95,30 @@ const (
 
 // Decision is what the pipeline decided about one signal and did about it.
 type Decision struct {
-	Outcome Outcome
-	Reason  Reason
+	Outcome Outcome `json:"outcome"`
+	Reason  Reason  `json:"reason"`
 	// Detail says more where the reason alone does not tell what to mend.
-	Detail string
+	Detail string `json:"detail,omitempty"`
 
-	Fingerprint Fingerprint
+	Fingerprint Fingerprint `json:"fingerprint,omitzero"`
+	// Alert is the signal's.
+	Alert AlertHash `json:"alert,omitzero"`
 	// Request is the name of the request that stands for the signal, empty
 	// where there is none.
-	Request     string
-	Occurrences int64
+	Request     string `json:"request,omitempty"`
+	Occurrences int64  `json:"occurrences,omitempty"`
 	// Opened says that a request was created on the way, a storm's included.
-	Opened bool
+	Opened bool `json:"opened,omitempty"`
 
-	Environment string
-	Priority    Priority
-	Path        Path
+	Environment string   `json:"environment,omitempty"`
+	Priority    Priority `json:"priority,omitempty"`
+	Path        Path     `json:"path,omitempty"`
+
+	// ReceivedAt is the signal's, as of which it was decided.
+	ReceivedAt time.Time `json:"receivedAt"`
+	// Steps are what the decision rests on, in their order. They are never
+	// changed, and share nothing with the request's body.
+	Steps []Step `json:"steps,omitempty"`
 }
 
 func (d *Decision) of(r *Request) {

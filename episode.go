@@ -40,14 +40,14 @@ func (p Phase) Terminal() bool { return p.Finished() || p.Dropped() }
 
 // Alert is one series of a source, seen in an episode.
 type Alert struct {
-	Hash AlertHash
+	Hash AlertHash `json:",omitzero"`
 	// StartsAt is its newest start, by the sender's clock.
-	StartsAt time.Time
+	StartsAt time.Time `json:",omitzero"`
 	// ResolvedAt is when its end was received; zero while it is open.
-	ResolvedAt time.Time
+	ResolvedAt time.Time `json:",omitzero"`
 	// EventCount is a Kubernetes Event's highest count; zero for alerts.
 	// Events are never resolved, so they hold no episode open either.
-	EventCount int64
+	EventCount int64 `json:",omitzero"`
 }
 
 // Open reports whether a waits for its resolved.
@@ -81,12 +81,12 @@ func SightingOf(s *Signal) Sighting {
 // Episode is what has been seen of one request's trouble. The zero Episode has
 // seen nothing. Its alerts are never changed in place, so copies share them.
 type Episode struct {
-	Occurrences         int64
-	FirstSeen, LastSeen time.Time
+	Occurrences         int64     `json:",omitzero"`
+	FirstSeen, LastSeen time.Time `json:",omitzero"`
 	// Alerts are those told apart, at most MaxAlerts.
-	Alerts []Alert
+	Alerts []Alert `json:",omitzero"`
 	// MoreAlerts says that there were more of them.
-	MoreAlerts bool
+	MoreAlerts bool `json:",omitzero"`
 }
 
 // NewEpisode returns the episode that begins with a first firing sighting.

@@ -19,6 +19,15 @@ func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 // IsZero reports whether f was never computed.
 func (f Fingerprint) IsZero() bool { return f == Fingerprint{} }
 
+// MarshalText implements encoding.TextMarshaler: it is String.
+func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: it is ParseFingerprint.
+func (f *Fingerprint) UnmarshalText(text []byte) (err error) {
+	*f, err = ParseFingerprint(string(text))
+	return err
+}
+
 // ParseFingerprint is the inverse of Fingerprint.String.
 func ParseFingerprint(s string) (Fingerprint, error) {
 	var f Fingerprint
@@ -38,6 +47,15 @@ type AlertHash [16]byte
 
 // String returns the 32 lower-case hex digits of h.
 func (h AlertHash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText implements encoding.TextMarshaler: it is String.
+func (h AlertHash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: it is ParseAlertHash.
+func (h *AlertHash) UnmarshalText(text []byte) (err error) {
+	*h, err = ParseAlertHash(string(text))
+	return err
+}
 
 // ParseAlertHash is the inverse of AlertHash.String.
 func ParseAlertHash(s string) (AlertHash, error) {

@@ -13,7 +13,7 @@ func (p *Pipeline) judge(ctx context.Context, t *turn, o *Order, storm *StormInp
 	if t.rules.Policy == nil {
 		return Decision{}, false
 	}
-	answer := t.rules.Policy.Answer(ctx, &PolicyInput{
+	answer := p.answer(ctx, t.rules.Policy, &PolicyInput{
 		Signal: o.Signal, Environment: o.Environment, Priority: o.Priority, Path: o.Path, Attempt: o.Attempt,
 		Time: o.Signal.ReceivedAt, Previous: t.previous, Storm: storm, Budget: p.booking(t, o).used(),
 	})
@@ -21,6 +21,7 @@ func (p *Pipeline) judge(ctx context.Context, t *turn, o *Order, storm *StormInp
 	if !answer.Suppress {
 		return Decision{}, false
 	}
+	p.judged(o)
 	d = o.decision()
 	d.Outcome, d.Reason, d.Detail, d.Fingerprint = Suppressed, ReasonPolicy, answer.Reason, o.Fingerprint
 	return d, true

@@ -9,9 +9,9 @@ import (
 // Memory remembers nothing.
 type Memory struct {
 	// LastSeen is when the fingerprint was last counted, by any replica.
-	LastSeen time.Time
+	LastSeen time.Time `json:",omitzero"`
 	// Alert is the alert's end, where it matched no request.
-	Alert Alert
+	Alert Alert `json:",omitzero"`
 }
 
 // Key names a request in a ledger.
@@ -39,17 +39,17 @@ type Tally struct {
 
 // Entry is a new episode that counts in a storm's window.
 type Entry struct {
-	Group Group
+	Group Group `json:",omitzero"`
 	// ID is Group.EntryID, so that a repeated entry is the same one.
-	ID string
-	At time.Time
+	ID string    `json:",omitzero"`
+	At time.Time `json:",omitzero"`
 	// Since leaves out what came before it.
-	Since time.Time
+	Since time.Time `json:",omitzero"`
 	// Window is how far back entries count, exclusive.
-	Window time.Duration
+	Window time.Duration `json:",omitzero"`
 	// Limit is how many IDs its Standing has to name, of thousands that there
 	// are in a storm; 0 for all.
-	Limit int
+	Limit int `json:",omitzero"`
 }
 
 // Standing is where an entry stands in its window.
@@ -57,10 +57,10 @@ type Standing struct {
 	// Rank is 1 for the first entry of the fullest window that holds it, in
 	// order of arrival: signals that are decided at the same time arrive in any
 	// order, and each of them must count.
-	Rank int
+	Rank int `json:",omitzero"`
 	// Before are the IDs of the earlier entries of the window, oldest first:
 	// all of them, or at least as many as the entry's Limit.
-	Before []string
+	Before []string `json:",omitzero"`
 }
 
 // Ledger remembers what was seen and is not, or not yet, in the cluster: counts

@@ -74,8 +74,11 @@ func (o *Options) validate() error {
 // safe for concurrent use.
 type Pipeline struct {
 	Options
-	locks  locks
+	locks  *locks
 	parked *Parked
+	// ports is set while decisions are taped, and plays where tapes are played.
+	ports *taped
+	plays bool
 }
 
 // NewPipeline returns a pipeline.
@@ -87,8 +90,8 @@ func NewPipeline(o Options) (*Pipeline, error) {
 		o.Now = time.Now
 	}
 	return &Pipeline{
-		Options: o,
-		parked:  NewParked(ParkRules{StaleAfter: o.Dedup.StaleAfter, EventWindow: o.Dedup.EventWindow}),
+		Options: o, locks: new(locks),
+		parked: NewParked(ParkRules{StaleAfter: o.Dedup.StaleAfter, EventWindow: o.Dedup.EventWindow}),
 	}, nil
 }
 
@@ -98,35 +101,56 @@ func NewPipeline(o Options) (*Pipeline, error) {
 // their order; different ones at the same time. A signal without ReceivedAt
 // was received now. Process normalizes the signals in place.
 func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
+	tapes := make([]tape, len(signals))
+	steps := make([]Step, glanceSteps*len(signals))
+	for i := range tapes {
+		tapes[i].steps, steps = steps[:0:glanceSteps], steps[glanceSteps:]
+	}
+	return p.process(ctx, signals, tapes)
+}
+
+// glanceSteps is how many steps a glance has that recognises a duplicate.
+const glanceSteps = 2
+
+// process is Process with a tape for each signal.
+func (p *Pipeline) process(ctx context.Context, signals []Signal, tapes []tape) []Decision {
 	decisions := make([]Decision, len(signals))
 	b := glances{room: len(signals), rules: p.Rules()}
 	now := p.Now()
+	one, ports := p.taped()
 	for i := range signals {
 		s := &signals[i]
 		if s.ReceivedAt.IsZero() {
 			s.ReceivedAt = now
 		}
 		s.Normalize(p.Identity)
-		if d, done := p.glance(s, &b); done {
+		tapes[i].identify(s)
+		ports.tape = &tapes[i]
+		if d, done := one.glance(s, &b); done {
 			decisions[i] = d
 		} else {
 			b.slow(s.Fingerprint, i)
 		}
 	}
-	p.Ledger.Note(b.tallies)
+	if !p.plays {
+		p.Ledger.Note(b.tallies)
+	}
 
 	var wait sync.WaitGroup
 	for _, same := range b.order {
 		wait.Go(func() {
-			ledger := p.patient()
+			one, ports := p.taped()
+			ledger := one.patient()
 			for _, i := range b.later[same] {
-				p.arrive(&signals[i])
-				decisions[i] = p.decide(ctx, &signals[i], b.rules, ledger)
+				ports.tape = &tapes[i]
+				one.arrive(&signals[i])
+				decisions[i] = one.decide(ctx, &signals[i], b.rules, ledger)
 			}
 		})
 	}
 	wait.Wait()
 	for i := range decisions {
+		decisions[i].rests(&signals[i], &tapes[i])
 		p.Observer.Decided(&signals[i], &decisions[i])
 	}
 	return decisions
@@ -227,7 +251,11 @@ type turn struct {
 
 // patient returns the ledger for the signals of one fingerprint in a request.
 func (p *Pipeline) patient() *patience {
-	return &patience{Ledger: p.Ledger, now: p.Now, left: ledgerPatience}
+	now := p.Now
+	if p.ports != nil {
+		now = p.ports.Options.Now // not of a decision's matter
+	}
+	return &patience{Ledger: p.Ledger, now: now, left: ledgerPatience}
 }
 
 // decide decides one signal under its fingerprint's lock. What the API can't
@@ -271,7 +299,7 @@ func (p *Pipeline) locked(ctx context.Context, s *Signal, do func() Decision) (d
 		}
 		d.Fingerprint = s.Fingerprint
 	}()
-	release, err := p.locks.acquire(ctx, s.Fingerprint)
+	release, err := p.lock(ctx, s.Fingerprint)
 	if err != nil {
 		return failure(err)
 	}
@@ -443,6 +471,7 @@ func (p *Pipeline) open(ctx context.Context, t *turn, v Verdict, newest *Request
 	}
 	p.guard(t, o)
 	release := p.book(ctx, t, o)
+	p.judged(o)
 	created, err := p.Sink.Create(ctx, o)
 	if errors.Is(err, ErrRefused) || errors.Is(err, ErrStale) && !p.stands(o) {
 		t.leave(ctx, entries)

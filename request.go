@@ -6,33 +6,33 @@ import "time"
 // immutable once shared; whoever changes one makes a new one.
 type Request struct {
 	// Fingerprint and Sequence give the request its name.
-	Fingerprint Fingerprint
-	Sequence    int64
+	Fingerprint Fingerprint `json:",omitzero"`
+	Sequence    int64       `json:",omitzero"`
 	// Attempt counts the requests of one episode, from 1.
-	Attempt int64
+	Attempt int64 `json:",omitzero"`
 	// Created is the API server's creation time, in whole seconds.
-	Created time.Time
+	Created time.Time `json:",omitzero"`
 
-	Phase Phase
+	Phase Phase `json:",omitzero"`
 	// PhaseSince is when work began, or the controller last wrote, where the
 	// controller gave no time itself.
-	PhaseSince time.Time
+	PhaseSince time.Time `json:",omitzero"`
 	// CompletedAt is when a terminal phase was reached.
-	CompletedAt time.Time
+	CompletedAt time.Time `json:",omitzero"`
 	// Deleting says that the object waits for its finalizers.
-	Deleting bool
+	Deleting bool `json:",omitzero"`
 
-	Environment string
-	Priority    Priority
-	Path        Path
+	Environment string   `json:",omitzero"`
+	Priority    Priority `json:",omitzero"`
+	Path        Path     `json:",omitzero"`
 	// Event says that the request was opened by a Kubernetes Event.
-	Event bool
+	Event bool `json:",omitzero"`
 
 	// Storm is set for a storm's request, and then Episode is that of the
 	// member that was asked for.
-	Storm *Storm
+	Storm *Storm `json:",omitzero"`
 
-	Episode Episode
+	Episode Episode `json:",omitzero"`
 }
 
 // Name returns the object's name.

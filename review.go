@@ -135,7 +135,8 @@ func (p *Pipeline) review(ctx context.Context, s *Signal, rules *Rules, now time
 	if !s.Resolved {
 		s.ReceivedAt = now
 	}
-	d := p.decide(ctx, s, rules, p.patient())
+	var t tape
+	d := p.afresh(ctx, s, rules, &t)
 	if d.Outcome == Failed {
 		again := *s
 		again.ReceivedAt = received
@@ -143,6 +144,16 @@ func (p *Pipeline) review(ctx context.Context, s *Signal, rules *Rules, now time
 	}
 	p.Observer.Reviewed(s, &d)
 	return d.Outcome != Failed
+}
+
+// afresh decides a parked signal with a tape.
+func (p *Pipeline) afresh(ctx context.Context, s *Signal, rules *Rules, t *tape) Decision {
+	one, ports := p.taped()
+	ports.tape = t
+	t.identify(s)
+	d := one.decide(ctx, s, rules, one.patient())
+	d.rests(s, t)
+	return d
 }
 
 // past reports whether a parked firing needs no decision any more: its end came

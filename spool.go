@@ -69,13 +69,24 @@ func detail(err error) string {
 // one signal of a fingerprint at a time, in their order.
 func (p *Pipeline) Drain(ctx context.Context, s *Signal) Decision {
 	s.Spooled = true
-	d := p.locked(ctx, s, func() Decision {
-		d, err := p.attempt(ctx, &turn{Signal: s, rules: p.Rules(), at: p.Now(), ledger: p.patient()})
+	var t tape
+	d := p.drain(ctx, s, &t)
+	p.Observer.Drained(s, &d)
+	return d
+}
+
+// drain is Drain with a tape.
+func (p *Pipeline) drain(ctx context.Context, s *Signal, t *tape) Decision {
+	one, ports := p.taped()
+	ports.tape = t
+	t.identify(s)
+	d := one.locked(ctx, s, func() Decision {
+		d, err := one.attempt(ctx, &turn{Signal: s, rules: p.Rules(), at: one.Now(), ledger: one.patient()})
 		if err != nil {
 			return failure(err)
 		}
 		return d
 	})
-	p.Observer.Drained(s, &d)
+	d.rests(s, t)
 	return d
 }

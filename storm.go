@@ -21,12 +21,12 @@ const groupOfNone = "None"
 
 // Group is what storms are counted by. Storms of two groups never touch.
 type Group struct {
-	Kind StormKind
+	Kind StormKind `json:",omitzero"`
 	// Cluster is set only for signals of another cluster than the gateway's.
-	Cluster string
+	Cluster string `json:",omitzero"`
 	// Name is a namespace, or for signals without one a kind; for pattern
 	// storms it is the fault's name.
-	Name string
+	Name string `json:",omitzero"`
 }
 
 // String returns the group as written to spec.storm.group.
@@ -118,12 +118,12 @@ func (r StormRules) Opens(kind StormKind, rank int) bool {
 
 // Storm is the state of one storm request.
 type Storm struct {
-	Group   Group
-	Members int
+	Group   Group `json:",omitzero"`
+	Members int   `json:",omitzero"`
 	// LastMember is when its newest member joined.
-	LastMember time.Time
+	LastMember time.Time `json:",omitzero"`
 	// Closed is when it was closed; zero while members may join.
-	Closed time.Time
+	Closed time.Time `json:",omitzero"`
 }
 
 // Ended reports whether the storm that open, the storm requests of one group

@@ -64,7 +64,8 @@ func (p *Pipeline) shelter(ctx context.Context, t *turn, own *Order, storm Storm
 	}
 	o := p.stormOrder(t, own, storm)
 	disembark := p.embark(ctx, t, own, o)
-	release, err := p.locks.acquire(ctx, o.Fingerprint)
+	p.judged(o)
+	release, err := p.lock(ctx, o.Fingerprint)
 	if err != nil {
 		return Decision{}, err
 	}
