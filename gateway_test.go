@@ -87,6 +87,8 @@ type replica struct {
 	sink     *memorySink
 	ledger   gateway.Ledger
 	observer *observer
+	// unplayed has nothing decided a second time.
+	unplayed bool
 }
 
 func newReplica(tb testing.TB, c *cluster, ledger gateway.Ledger, change ...func(o *gateway.Options)) *replica {

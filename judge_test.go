@@ -93,6 +93,7 @@ func TestPolicySeesTheStorm(t *testing.T) {
 			return gateway.PolicyAnswer{Path: gateway.Aggressive, Rule: "bold"}
 		})
 	}))
+	g.unplayed = true // by which the policy would be asked again
 	fire := func(i int) gateway.Decision {
 		s := fault("shop", i)
 		s.Severity, s.Labels["environment"] = "critical", "staging"

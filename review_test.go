@@ -249,6 +249,7 @@ func TestDuplicatesAskNoPolicy(t *testing.T) {
 			return gateway.PolicyAnswer{}
 		})
 	}))
+	g.unplayed = true // by which the policy would be asked again
 	s := staged("staging", "A")
 	g.wantOutcome(s, gateway.Created, gateway.ReasonNewEpisode)
 	for range 10 {

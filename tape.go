@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,8 +49,7 @@ const (
 	OpAppend   Op = "append"   // *Fault; success is not noted
 	OpSetAside Op = "setAside" // *Fault; success is not noted
 
-	// OpJudged tells what the rules came to: of the name of the request that would
-	// be made, a Judged.
+	// OpJudged tells what the rules came to: of a Judged, nothing.
 	OpJudged Op = "judged"
 )
 
@@ -63,6 +63,26 @@ type Step struct {
 	// json.RawMessage.
 	Of     any `json:"of,omitempty"`
 	Answer any `json:"answer,omitempty"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Step) UnmarshalJSON(text []byte) error {
+	var as struct {
+		Op         Op
+		After      int
+		Of, Answer json.RawMessage
+	}
+	if err := json.Unmarshal(text, &as); err != nil {
+		return err
+	}
+	*s = Step{Op: as.Op, After: as.After}
+	if as.Of != nil {
+		s.Of = as.Of
+	}
+	if as.Answer != nil {
+		s.Answer = as.Answer
+	}
+	return nil
 }
 
 // What steps answer.
@@ -294,10 +314,30 @@ func unless[T any](t *tape, op Op, of any, ask func() T, usual func(T) bool) T {
 		return none
 	}
 	answer, err := Read[T](step.Answer)
+	if err == nil {
+		err = alike(of, step.Of)
+	}
 	if err != nil && t.fault == nil {
-		t.fault = fmt.Errorf("%w: %s: %w", ErrTape, op, err)
+		t.fault = fmt.Errorf("%w: %s, as step %d: %w", ErrTape, op, t.at, err)
 	}
 	return answer
+}
+
+// alike reports what differs between what a step is about and what it was
+// recorded about.
+func alike(now, then any) error {
+	a, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(then)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(a, b) {
+		return fmt.Errorf("%s instead of %s", a, b)
+	}
+	return nil
 }
 
 // attempted has something done whose success is not noted.
@@ -315,12 +355,10 @@ func (p *Pipeline) judged(o *Order) {
 	if p.ports == nil {
 		return
 	}
-	through(p.ports.tape, OpJudged, o.Name(), func() Judged {
-		return Judged{
-			Environment: o.Environment, Priority: o.Priority, Path: o.Path, PriorityFrom: o.PriorityFrom, PathFrom: o.PathFrom,
-			Attempt: o.Attempt, PolicyRevision: o.PolicyRevision, PolicyReason: o.PolicyReason, PolicyFault: o.PolicyFault,
-		}
-	})
+	through(p.ports.tape, OpJudged, Judged{
+		Environment: o.Environment, Priority: o.Priority, Path: o.Path, PriorityFrom: o.PriorityFrom, PathFrom: o.PathFrom,
+		Attempt: o.Attempt, PolicyRevision: o.PolicyRevision, PolicyReason: o.PolicyReason, PolicyFault: o.PolicyFault,
+	}, func() any { return nil })
 }
 
 // answer asks the policy. A fault of its, such as a timeout, may not come again.
@@ -368,14 +406,8 @@ func (p *Pipeline) taped() (*Pipeline, *taped) {
 	t := &taped{Options: p.Options}
 	q := *p
 	q.Sink, q.Ledger, q.Namespaces = (*tapedSink)(t), (*tapedLedger)(t), (*tapedNamespaces)(t)
+	q.Switch, q.Silences = (*tapedSwitch)(t), (*tapedSilences)(t)
 	q.Now = func() time.Time { return through(t.tape, OpNow, nil, t.Options.Now) }
-	// Played, a tape knows what there was.
-	if p.Switch != nil || p.plays {
-		q.Switch = (*tapedSwitch)(t)
-	}
-	if p.Silences != nil || p.plays {
-		q.Silences = (*tapedSilences)(t)
-	}
 	if p.Spool != nil {
 		q.Spool = (*tapedSpool)(t)
 	}
@@ -556,9 +588,11 @@ func (t *tapedNamespaces) Labels(ctx context.Context, namespace string) (_ map[s
 
 // Override implements Namespaces.
 func (t *tapedNamespaces) Override(namespace string) (environment, rule string, ok bool) {
-	a := unless(t.tape, OpOverride, namespace, func() (a Override) {
-		a.Environment, a.Rule, _ = t.Namespaces.Override(namespace)
-		return a
+	a := unless(t.tape, OpOverride, namespace, func() Override {
+		if environment, rule, ok := t.Namespaces.Override(namespace); ok {
+			return Override{environment, rule}
+		}
+		return Override{}
 	}, func(a Override) bool { return a == Override{} })
 	return a.Environment, a.Rule, a != Override{}
 }
@@ -566,9 +600,11 @@ func (t *tapedNamespaces) Override(namespace string) (environment, rule string, 
 // Mode implements Switch.
 func (t *tapedSwitch) Mode(namespace string) (Mode, string) {
 	a := unless(t.tape, OpMode, namespace, func() (a Ordered) {
-		a.Mode, a.From = t.Switch.Mode(namespace)
+		if t.Switch != nil {
+			a.Mode, a.From = t.Switch.Mode(namespace)
+		}
 		return a
-	}, func(a Ordered) bool { return a.Mode == ModeNormal })
+	}, func(a Ordered) bool { return a.Mode == "" || a.Mode == ModeNormal })
 	if a.Mode == "" {
 		a.Mode = ModeNormal
 	}
@@ -578,6 +614,9 @@ func (t *tapedSwitch) Mode(namespace string) (Mode, string) {
 // Silenced implements Silences.
 func (t *tapedSilences) Silenced(s *Signal, at time.Time) (id string, silenced bool) {
 	id = unless(t.tape, OpSilenced, nil, func() string {
+		if t.Silences == nil {
+			return ""
+		}
 		id, silenced := t.Silences.Silenced(s, at)
 		if !silenced {
 			return ""
