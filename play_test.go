@@ -14,12 +14,12 @@ import (
 // Process decides signals, and then has the decisions played again: all that
 // tests see is decided twice, by the same answers.
 func (r *replica) Process(ctx context.Context, signals []gateway.Signal) []gateway.Decision {
+	if r.unplayed {
+		return r.Pipeline.Process(ctx, signals)
+	}
 	again := slices.Clone(signals)
 	rules := r.Pipeline.Rules()
 	decisions := r.Pipeline.Process(ctx, signals)
-	if r.unplayed {
-		return decisions
-	}
 	player := r.player(rules)
 	played, faults := player.Process(again, recorded(r.t, decisions))
 	for i := range decisions {

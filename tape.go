@@ -38,7 +38,7 @@ const (
 
 	OpLabels   Op = "labels"   // of a namespace: Labels
 	OpOverride Op = "override" // of a namespace: Override; none is not noted
-	OpMode     Op = "mode"     // of a namespace, or "": Ordered; normal is not noted
+	OpMode     Op = "mode"     // Ordered; normal is not noted
 	OpSilenced Op = "silenced" // string, a silence's ID; none is not noted
 	OpPolicy   Op = "policy"   // PolicyAnswer; one without a fault is not noted
 	OpNow      Op = "now"      // time.Time
@@ -599,7 +599,7 @@ func (t *tapedNamespaces) Override(namespace string) (environment, rule string, 
 
 // Mode implements Switch.
 func (t *tapedSwitch) Mode(namespace string) (Mode, string) {
-	a := unless(t.tape, OpMode, namespace, func() (a Ordered) {
+	a := unless(t.tape, OpMode, nil, func() (a Ordered) {
 		if t.Switch != nil {
 			a.Mode, a.From = t.Switch.Mode(namespace)
 		}
