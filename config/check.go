@@ -36,7 +36,8 @@ func (c *Config) check() Problems {
 	c.checkMatrix(k)
 	c.checkGuard(k)
 	c.checkRedis(k)
-	c.Spool.check(k)
+	k.store("spool", c.Spool.Dir, c.Spool.MaxBytes)
+	k.store("record", c.Record.Dir, c.Record.MaxBytes)
 	k.notNegative("shutdownDelay", c.ShutdownDelay)
 	c.checkLater(k)
 	return k.problems
@@ -244,7 +245,6 @@ func (c *Config) checkLater(k *checker) {
 		{"webhooks.tls.certFile", c.Webhooks.TLS.CertFile != "", tls},
 		{"webhooks.tls.keyFile", c.Webhooks.TLS.KeyFile != "", tls},
 		{"webhooks.tls.clientCAFile", c.Webhooks.TLS.ClientCAFile != "", tls},
-		{"record.dir", c.Record.Dir != "", "there are no recordings in this version yet; leave it out"},
 	} {
 		if key.set {
 			k.problem(key.path, "%s", key.advice)

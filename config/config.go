@@ -272,7 +272,10 @@ type Spool struct {
 
 // Record keeps what came in, for replay.
 type Record struct {
+	// Dir is where recordings are written; empty for none.
 	Dir string `yaml:"dir"`
+	// MaxBytes bounds all recordings in Dir; the oldest go.
+	MaxBytes int64 `yaml:"maxBytes"`
 }
 
 // Default returns the configuration of an empty file. It is not fit to serve as
@@ -313,6 +316,7 @@ func Default() *Config {
 		Approval:      Approval{Expiry: time.Hour},
 		Retention:     Retention{Finished: 24 * time.Hour, Failed: 168 * time.Hour, MaxRequests: 5000},
 		Spool:         Spool{MaxBytes: 1 << 30},
+		Record:        Record{MaxBytes: 1 << 30},
 		ShutdownDelay: 5 * time.Second,
 	}
 }

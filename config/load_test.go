@@ -107,7 +107,7 @@ guard: {namespaces: [], budget: {owner: 31, namespace: 32, cluster: 33}}
 approval: {expiry: 34s}
 retention: {finished: 35s, failed: 36s, maxRequests: 37}
 spool: {dir: `+dir+`, maxBytes: 30}
-record: {dir: ""}
+record: {dir: `+dir+`, maxBytes: 38}
 shutdownDelay: 0
 `)
 	want := &config.Config{
@@ -174,9 +174,17 @@ shutdownDelay: 0
 		Approval:  config.Approval{Expiry: 34 * time.Second},
 		Retention: config.Retention{Finished: 35 * time.Second, Failed: 36 * time.Second, MaxRequests: 37},
 		Spool:     config.Spool{Dir: dir, MaxBytes: 30},
+		Record:    config.Record{Dir: dir, MaxBytes: 38},
 	}
 	if got, want := dump(t, c), dump(t, want); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	recorded, err := config.FromRecorded(c.Recorded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := dump(t, recorded), dump(t, want); got != want {
+		t.Errorf("recorded\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -463,7 +471,6 @@ line 5: approval.expiry: 0s is not more than 0`,
 		"what a later version will have": {
 			`webhooks: {address: "127.0.0.1:8080", tls: {certFile: a, keyFile: b, clientCAFile: c}}
 
-record: {dir: /record}
 sources:
 - name: a
   format: kubernetes-event
@@ -473,13 +480,12 @@ sources:
 			`line 1: webhooks.tls.certFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
 line 1: webhooks.tls.keyFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
 line 1: webhooks.tls.clientCAFile: TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS
-line 3: record.dir: there are no recordings in this version yet; leave it out
-line 7: sources[0].auth[0].bearer: ` + laterAuth + `
-line 7: sources[0].auth[1].basic: ` + laterAuth + `
-line 7: sources[0].auth[2].hmac: ` + laterAuth + `
-line 7: sources[0].auth[3].mtls: ` + laterAuth + `
-line 7: sources[0].auth[4].kubernetes: ` + laterAuth + `
-line 8: sources[0].watch.enabled: watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/a`,
+line 6: sources[0].auth[0].bearer: ` + laterAuth + `
+line 6: sources[0].auth[1].basic: ` + laterAuth + `
+line 6: sources[0].auth[2].hmac: ` + laterAuth + `
+line 6: sources[0].auth[3].mtls: ` + laterAuth + `
+line 6: sources[0].auth[4].kubernetes: ` + laterAuth + `
+line 7: sources[0].watch.enabled: watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/a`,
 		},
 	}
 	for name, test := range tests {

@@ -56,16 +56,17 @@ func (r *Redis) checkUnused(k *checker) {
 	}
 }
 
-func (s *Spool) check(k *checker) {
-	if s.MaxBytes <= 0 {
-		k.problem("spool.maxBytes", "%d is not more than 0", s.MaxBytes)
+// store checks where something is kept, and how much of it.
+func (k *checker) store(path, dir string, maxBytes int64) {
+	if maxBytes <= 0 {
+		k.problem(path+".maxBytes", "%d is not more than 0", maxBytes)
 	}
-	if s.Dir == "" {
+	if dir == "" {
 		return
 	}
 	// One that is not there yet is made at the start.
-	if info, err := os.Stat(s.Dir); err == nil && !info.IsDir() {
-		k.problem("spool.dir", "%s is not a directory", s.Dir)
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		k.problem(path+".dir", "%s is not a directory", dir)
 	}
 }
 

@@ -68,6 +68,10 @@ type Options struct {
 	Processor Processor
 	Observer  Observer
 	Logger    *slog.Logger
+	// Heard, where it is set, is told of each request whose signals were decided,
+	// when its answer has been written. It is called from many goroutines at once
+	// and keeps what it is given.
+	Heard func(Heard)
 	// Namespace is where RemediationRequests live, for the answers.
 	Namespace string
 
@@ -79,6 +83,16 @@ type Options struct {
 	// MaxInFlightBytes counts bodies, and is no less than MaxBodyBytes.
 	MaxInFlightSignals int64
 	MaxInFlightBytes   int64
+}
+
+// Heard is a request whose signals were decided.
+type Heard struct {
+	RequestID, Source string
+	// Status is what it was answered with.
+	Status int
+	// Body is a copy of what was sent.
+	Body      []byte
+	Decisions []gateway.Decision
 }
 
 func (o *Options) setDefaults() {

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -82,10 +83,16 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 	}
 	defer release()
 	decisions := h.process(r.Context(), batch.Signals)
+	status, refused := conclude(decisions)
+	if refused != nil {
+		status = refused.status
+	}
+	if h.Heard != nil {
+		heard := Heard{RequestID: id, Source: route.Name, Status: status, Body: bytes.Clone(body.bytes), Decisions: decisions}
+		defer h.Heard(heard)
+	}
 	// Not deferred: after a panic somebody may hold what aliases it.
 	buffers.put(body.buffer)
-
-	status, refused := conclude(decisions)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}

@@ -49,6 +49,10 @@ type index struct {
 	holdings holdings
 	freed    []gateway.Holding
 	released func([]gateway.Holding)
+	// turns are what others did with requests that turned was not told of yet; it
+	// is nil for nobody, and else called without the lock.
+	turns  []Turn
+	turned func([]Turn)
 }
 
 // line is all that is known of one fingerprint.
@@ -193,14 +197,17 @@ func (x *index) unlock() {
 	if x.taken && len(x.recent) > 0 {
 		entries, x.recent = x.recent, nil
 	}
-	freed := x.freed
-	x.freed = nil
+	freed, turns := x.freed, x.turns
+	x.freed, x.turns = nil, nil
 	x.mu.Unlock()
 	if entries != nil {
 		x.entered(entries)
 	}
 	if freed != nil {
 		x.released(freed)
+	}
+	if turns != nil {
+		x.turned(turns)
 	}
 }
 
@@ -234,11 +241,26 @@ func (x *index) seeLocked(o *observation) *gateway.Request {
 		r.work.shown = shown.Episode
 		shown.Episode = r.work.view(x.lateFiring)
 	}
+	before := r.stage()
 	r.show(&shown)
+	if r.stage() != before {
+		x.turn(r, false)
+	}
 	x.hold(r, o.holding)
 	x.seeApproval(r, o)
 	x.dispute(r)
 	return r.request()
+}
+
+// turn notes what others have done with r, or that it is gone. It is called under
+// the lock.
+func (x *index) turn(r *record, gone bool) {
+	if x.turned == nil {
+		return
+	}
+	now := *r.request()
+	now.Episode, now.Storm = gateway.Episode{}, nil
+	x.turns = append(x.turns, Turn{now, gone})
 }
 
 // add makes room for a request that the index did not know.
@@ -288,6 +310,7 @@ func (x *index) vanish(k key) {
 func (x *index) forgetLocked(r *record) {
 	f := r.fingerprint
 	x.hold(r, nil)
+	x.turn(r, true)
 	if r.work != nil {
 		x.bequeath(r, r.work.pending)
 		r.work.pending = changes{}

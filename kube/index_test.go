@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,6 +153,34 @@ func TestMembershipStandsWhereTheRequestIsBeingDeleted(t *testing.T) {
 		if newest, highest := x.newest(f); newest == nil || newest.Storm == nil || highest != 1 {
 			t.Errorf("joined %s after the request was created: newest %+v, number %d", joined, newest, highest)
 		}
+	}
+}
+
+// TestTurnsOfRequests: what others do with requests is told, once each, and what
+// this gateway counts is not.
+func TestTurnsOfRequests(t *testing.T) {
+	x := newDisputes()
+	var told []string
+	x.turned = func(turns []Turn) {
+		for _, turn := range turns {
+			told = append(told, fmt.Sprint(turn.Request.Sequence, " ", turn.Request.Phase, " ", turn.Gone))
+		}
+	}
+	f := gateway.Fingerprint{9}
+	see := func(version uint64, phase gateway.Phase) {
+		o := opened(f, 1, version, noon, 1)
+		o.request.Phase = phase
+		o.request.Episode.Occurrences = int64(version)
+		x.see(o)
+	}
+	see(1, "")
+	see(2, "")
+	see(3, "processing")
+	see(4, "processing")
+	see(5, gateway.PhaseCompleted)
+	x.forget(key{f, 1}, 6)
+	if got := strings.Join(told, ", "); got != "1 processing false, 1 completed false, 1 completed true" {
+		t.Errorf("told: %s", got)
 	}
 }
 

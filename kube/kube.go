@@ -57,8 +57,16 @@ type Observer interface {
 	Disputed(ruling string)
 }
 
+// Turn is a change of a request that was not the gateway's doing.
+type Turn struct {
+	// Request is what it is now, but for its episode and storm.
+	Request gateway.Request
+	// Gone says that it was deleted.
+	Gone bool
+}
+
 // Options is what a Sink is made of. All fields are required but
-// ApprovalExpiry, Entered, Silence, Switch and Now.
+// ApprovalExpiry, Entered, Released, Turned, Silence, Switch and Now.
 type Options struct {
 	REST *rest.Config
 	// Namespace is where the requests live.
@@ -90,6 +98,9 @@ type Options struct {
 	// Released is told of places in the automation's budget that are free again,
 	// under the same terms as Entered. Nil for nobody.
 	Released func([]gateway.Holding)
+	// Turned is told what others do with requests, under the same terms as
+	// Entered. Nil for nobody.
+	Turned func([]Turn)
 	// Silence is after which silence of the watch what the index shows is
 	// evidence no more; two minutes where it is 0.
 	Silence time.Duration

@@ -62,6 +62,18 @@ func (r *record) show(request *gateway.Request) {
 	r.setEpisode(&request.Episode)
 }
 
+// stage is what others do with a request: its phase, as of when, and whether it is
+// being deleted.
+type stage struct {
+	phase                   gateway.Phase
+	phaseSince, completedAt int64
+	deleting                bool
+}
+
+func (r *record) stage() stage {
+	return stage{r.traits.Value().phase, int64(r.phaseSince), int64(r.completedAt), r.deleting}
+}
+
 // request returns what decisions see.
 func (r *record) request() *gateway.Request {
 	t := r.traits.Value()

@@ -112,7 +112,7 @@ func New(o Options) (*Sink, error) {
 	s.index.soon = func(k key) { s.queue.AddAfter(k, disputePause()) }
 	s.index.awaits = s.approvals.add
 	s.index.since = func() time.Time { return s.Now().Add(-o.RecentWindow) }
-	s.index.entered, s.index.released = s.entered, s.released
+	s.index.entered, s.index.released, s.index.turned = s.entered, s.released, s.options.Turned
 	s.heard.Store(math.MinInt64 / 2)
 	return s, nil
 }
