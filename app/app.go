@@ -62,6 +62,9 @@ type Options struct {
 type App struct {
 	options    Options
 	rules      *rules
+	// instance names this process to people and in recordings.
+	instance string
+	past     past
 	sink       *kube.Sink
 	namespaces *kube.Namespaces
 	orders     *orders
@@ -90,7 +93,7 @@ type App struct {
 // address that is not to be had.
 func New(o Options) (*App, error) {
 	a := &App{
-		options: o, usable: make(chan struct{}), ready: make(chan struct{}),
+		options: o, instance: identity(), usable: make(chan struct{}), ready: make(chan struct{}),
 		waiting: "the Kubernetes API has not been reached yet",
 	}
 	c := o.Config
@@ -105,6 +108,9 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.rules = newRules(&a.options, metrics)
+	if err := a.explainable(metrics); err != nil {
+		return nil, err
+	}
 	if err := a.room(metrics); err != nil {
 		return nil, errors.Join(err, a.closeStores())
 	}
@@ -136,6 +142,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 		LateFiring: c.Dedup.LateFiring, Window: c.Dedup.Window, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
 		MaxMembers: storms.MaxMembers, RecentWindow: max(storms.Rate.Window, storms.Pattern.Window),
 		Entered:  func(entries []gateway.Entry) { a.memory.Restore(entries) },
+		Turned:   a.turned(),
 		Released: func(held []gateway.Holding) { a.pipeline.Ledger.Release(held) },
 		Observer: metrics, Logger: o.Logger,
 	})
@@ -143,7 +150,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 		return err
 	}
 	a.retention, err = kube.NewRetention(kube.RetentionOptions{
-		REST: o.REST, Sink: a.sink, Rules: c.RetentionRules(), Identity: identity(), Observer: metrics, Logger: o.Logger,
+		REST: o.REST, Sink: a.sink, Rules: c.RetentionRules(), Identity: a.instance, Observer: metrics, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
@@ -158,7 +165,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	options := gateway.Options{
 		Identity: c.Identity(), Dedup: c.DedupRules(), Storms: storms, Rules: a.rules.current,
 		Switch: a.orders.hand, Silences: a.orders.silences,
-		Ledger: ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: metrics, Now: a.sink.Now,
+		Ledger: ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: remembering{metrics, &a.past}, Now: a.sink.Now,
 		Patience: c.Webhooks.RequestTimeout / 2,
 	}
 	if a.spool != nil {
@@ -174,13 +181,13 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
 		Sources: sources(c), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
-		Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
+		Heard: a.past.heard, Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
 		return err
 	}
 	admin, err := ingress.NewAdmin(ingress.AdminOptions{
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain,
 	})
 	if err != nil {
 		return err
@@ -262,6 +269,7 @@ func (a *App) Run(ctx context.Context) error {
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)
 	after(a.ready, a.watchFiles)
+	after(a.usable, a.past.run)
 	if a.redis != nil {
 		after(a.usable, a.redis.Run)
 	}

@@ -15,6 +15,7 @@ import (
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/filewatch"
 	"kubernaut.io/gateway/policy"
+	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/silence"
 	"kubernaut.io/gateway/telemetry"
 )
@@ -48,6 +49,10 @@ type rules struct {
 	policyBy config.Policy
 	// refused is the policy that was refused last.
 	refused refusal
+	// started is by what is decided, as recordings have it.
+	started atomic.Pointer[recording.Start]
+	// restarted is told that the rules in force are others; nil for nobody.
+	restarted func()
 	// life ends with the gateway, and with it what is being loaded.
 	life context.Context
 
@@ -116,9 +121,20 @@ func (r *rules) swap() {
 		next.Policy = r.withoutPolicy()
 	}
 	r.inForce.Store(&next)
+	started := recording.Start{Config: r.config.Recorded(), Spool: r.config.Spool.Dir != ""}
+	if r.policy != nil {
+		started.Policy = r.policy.Texts()
+	}
+	r.started.Store(&started)
+	if r.restarted != nil {
+		r.restarted()
+	}
 	r.metrics.PolicyInForce(revision)
 	r.logger.Info("rules in force", "revision", next.Revision, "policy", revision)
 }
+
+// recorded returns by what is decided now, for a recording.
+func (r *rules) recorded() recording.Start { return *r.started.Load() }
 
 // withoutPolicy returns what stands for a policy that is refused where there is no
 // earlier version of it: what was in force before, which may be no policy, or at

@@ -39,6 +39,8 @@ func (r Readiness) String() string {
 type AdminOptions struct {
 	// Metrics serves /metrics.
 	Metrics http.Handler
+	// Explain tells why something was decided; the path's value "key" says what.
+	Explain http.HandlerFunc
 	// Ready is asked for every probe, from many goroutines at once.
 	Ready func() Readiness
 }
@@ -47,6 +49,8 @@ func (o *AdminOptions) validate() error {
 	switch {
 	case o.Metrics == nil:
 		return errors.New("ingress: no metrics for the operators' port")
+	case o.Explain == nil:
+		return errors.New("ingress: nobody to explain on the operators' port")
 	case o.Ready == nil:
 		return errors.New("ingress: no readiness for the operators' port")
 	default:
@@ -60,6 +64,7 @@ const adminPage = `<!DOCTYPE html>
 <h1>Signal gateway</h1>
 <ul>
 <li><a href="/metrics">/metrics</a>: what it does, for Prometheus
+<li>/api/v1/explain/{fingerprint, request name or request ID}: why something was decided; <code>gateway explain</code> shows it
 <li><a href="/healthz">/healthz</a>: whether it is alive
 <li><a href="/readyz">/readyz</a>: whether it can accept signals, and if not, why
 </ul>
@@ -74,6 +79,7 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Metrics)
+	mux.HandleFunc("GET /api/v1/explain/{key}", o.Explain)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		page(w, http.StatusOK, "text/plain; charset=utf-8", "alive\n")
 	})

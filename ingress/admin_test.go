@@ -14,7 +14,8 @@ import (
 func TestAdmin(t *testing.T) {
 	var state ingress.Readiness
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "gateway_x 1\n") })
-	h, err := ingress.NewAdmin(ingress.AdminOptions{Metrics: metrics, Ready: func() ingress.Readiness { return state }})
+	explain := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "because of "+r.PathValue("key")) }
+	h, err := ingress.NewAdmin(ingress.AdminOptions{Metrics: metrics, Explain: explain, Ready: func() ingress.Readiness { return state }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +34,8 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/readyz", away, 200, "ready\ndegraded: redis is away\n"},
 		{"GET", "/readyz", starting, 503, "not ready\nwaiting: requests are not synced\nwaiting: namespaces are not synced\ndegraded: redis is away\n"},
 		{"GET", "/", away, 200, `<a href="/readyz">`},
+		{"GET", "/api/v1/explain/rr-1", away, 200, "because of rr-1"},
+		{"GET", "/api/v1/explain/a%2Fb", away, 200, "because of a/b"},
 		{"GET", "/nothing", away, 404, ""},
 		{"HEAD", "/metrics", away, 200, ""},
 		{"HEAD", "/healthz", away, 200, ""},

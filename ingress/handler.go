@@ -87,6 +87,8 @@ type Options struct {
 
 // Heard is a request whose signals were decided.
 type Heard struct {
+	// At is when it was answered.
+	At                time.Time
 	RequestID, Source string
 	// Status is what it was answered with.
 	Status int

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ type Bundle struct {
 	path     string
 	revision string
 	names    []string
+	texts    map[string]string
 	// rules and tests are the modules by file name, as they were written.
 	rules, tests map[string]*ast.Module
 	data         map[string]any
@@ -62,6 +64,9 @@ func (b *Bundle) Revision() string { return b.revision }
 
 // Files returns the names of those files, relative to the policy's directory.
 func (b *Bundle) Files() []string { return slices.Clone(b.names) }
+
+// Texts returns the content of those files, by name.
+func (b *Bundle) Texts() map[string]string { return maps.Clone(b.texts) }
 
 // Path returns what was loaded.
 func (b *Bundle) Path() string { return b.path }
@@ -76,12 +81,13 @@ func Load(path string) (*Bundle, error) {
 		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
 	b := &Bundle{
-		path: path, revision: revision(files), data: make(map[string]any),
+		path: path, revision: revision(files), data: make(map[string]any), texts: make(map[string]string),
 		rules: make(map[string]*ast.Module), tests: make(map[string]*ast.Module),
 	}
 	var problems Problems
 	for _, f := range files {
 		b.names = append(b.names, f.name)
+		b.texts[f.name] = string(f.text)
 		problems = append(problems, b.add(f)...)
 	}
 	if len(problems) == 0 && len(b.rules) == 0 {

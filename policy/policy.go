@@ -99,6 +99,9 @@ type Policy struct {
 
 var _ gateway.Policy = (*Policy)(nil)
 
+// Texts returns the content of the policy's files, by name.
+func (p *Policy) Texts() map[string]string { return p.bundle.Texts() }
+
 // New returns a policy that answers by b's rules.
 func New(b *Bundle, o Options) (*Policy, error) {
 	switch {

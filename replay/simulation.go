@@ -30,6 +30,7 @@ type Simulation struct {
 	world    *world
 	ledger   gateway.Ledger
 	pipeline *gateway.Pipeline
+	rules    *gateway.Rules
 	// parked are the alerts that wait for the end of what keeps them suppressed.
 	parked map[parkedKey]bool
 }
@@ -42,16 +43,21 @@ type parkedKey struct {
 // NewSimulation returns a simulation in which nothing has happened yet.
 func NewSimulation(o Options) (*Simulation, error) {
 	w := newWorld(o.Dedup.LateFiring)
-	pipeline, err := gateway.NewPipeline(gateway.Options{
-		Identity: o.Identity, Dedup: o.Dedup, Storms: o.Storms, Rules: gateway.Fixed(o.Rules),
+	s := &Simulation{world: w, ledger: o.Ledger, rules: &o.Rules, parked: make(map[parkedKey]bool)}
+	var err error
+	s.pipeline, err = gateway.NewPipeline(gateway.Options{
+		Identity: o.Identity, Dedup: o.Dedup, Storms: o.Storms, Rules: func() *gateway.Rules { return s.rules },
 		Switch: w, Silences: silences{w, o.Silences}, Ledger: o.Ledger, Sink: w, Namespaces: w,
 		Observer: nobody{}, Now: w.now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Simulation{world: w, ledger: o.Ledger, pipeline: pipeline, parked: make(map[parkedKey]bool)}, nil
+	return s, nil
 }
+
+// Follow has the signals from now on decided by other rules.
+func (s *Simulation) Follow(r *gateway.Rules) { s.rules = r }
 
 // silences are those that are tried, and of the live ones those that are no
 // configuration's.

@@ -82,6 +82,7 @@ type Metrics struct {
 	reload     *reload
 	parked     parked
 	silences   silences
+	recording  recording
 	inFlight   prometheus.Gauge
 }
 
@@ -111,6 +112,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		parked:     newParked(f),
 		silences:   newSilences(f, o.Alertmanagers, o.Silences, o.Now),
 		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
+		recording:  newRecording(f),
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)

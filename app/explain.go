@@ -1,0 +1,187 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/explain"
+	"kubernaut.io/gateway/ingress"
+	"kubernaut.io/gateway/kube"
+	"kubernaut.io/gateway/recording"
+	"kubernaut.io/gateway/telemetry"
+)
+
+// maxExplained is how many decisions are explained at once.
+const maxExplained = 20
+
+// past is what was decided: the newest decisions in memory, and all of them on
+// disk where they are recorded. It is safe for concurrent use.
+type past struct {
+	ring     *explain.Ring
+	recorder *recording.Writer // nil for none
+	revision func() string
+}
+
+// explainable makes what remembers decisions.
+func (a *App) explainable(metrics *telemetry.Metrics) error {
+	c := a.options.Config
+	a.past.revision = func() string { return a.rules.current().Revision }
+	var err error
+	a.past.ring, err = explain.NewRing(explain.RingOptions{
+		Decode: decoder(c), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, a.instance),
+	})
+	if err != nil || c.Record.Dir == "" {
+		return err
+	}
+	a.past.recorder, err = recording.New(recording.Options{
+		Dir: c.Record.Dir, Instance: a.instance, Version: a.options.Version, MaxBytes: c.Record.MaxBytes,
+		Start: a.rules.recorded, Rules: a.past.revision, Observer: metrics.Recording(), Logger: a.options.Logger,
+	})
+	if err == nil {
+		a.rules.restarted = a.past.recorder.Restart
+	}
+	return err
+}
+
+// caseOf returns what all decisions of a configuration have in common.
+func caseOf(c *config.Config, instance string) explain.Case {
+	return explain.Case{Instance: instance, Namespace: c.Namespace, Dedup: c.DedupRules(), Storms: c.StormRules()}
+}
+
+// decoder returns what makes signals of a body, as the configuration's sources do.
+func decoder(c *config.Config) func(source string, body []byte) (gateway.Batch, error) {
+	decoders := make(map[string]func([]byte) (gateway.Batch, error), len(c.Sources))
+	for _, s := range c.Sources {
+		decoders[s.Name] = formats[s.Format].decode
+	}
+	return func(source string, body []byte) (gateway.Batch, error) {
+		decode := decoders[source]
+		if decode == nil {
+			return gateway.Batch{}, fmt.Errorf("the configuration has no source %q", source)
+		}
+		batch, err := decode(body)
+		for i := range batch.Signals {
+			batch.Signals[i].Source = source
+		}
+		return batch, err
+	}
+}
+
+func formatNames(c *config.Config) map[string]string {
+	names := make(map[string]string, len(c.Sources))
+	for _, s := range c.Sources {
+		names[s.Name] = string(s.Format)
+	}
+	return names
+}
+
+// heard remembers a request.
+func (p *past) heard(h ingress.Heard) {
+	revision := p.revision()
+	p.ring.Add(explain.Exchange{
+		At: h.At, RequestID: h.RequestID, Source: h.Source, Body: h.Body, Decisions: h.Decisions, Rules: revision,
+	})
+	if p.recorder != nil {
+		p.recorder.Request(recording.Request{
+			ID: h.RequestID, Source: h.Source, Status: h.Status, Body: h.Body, Decisions: h.Decisions, Rules: revision,
+		})
+	}
+}
+
+// remembering observes decisions that no sender is told of.
+type remembering struct {
+	*telemetry.Metrics
+	past *past
+}
+
+// Drained implements gateway.Observer. What failed is tried again.
+func (r remembering) Drained(s *gateway.Signal, d *gateway.Decision) {
+	r.Metrics.Drained(s, d)
+	r.past.ring.AddKept(explain.Drained, s, d)
+	if r.past.recorder != nil {
+		r.past.recorder.Drained(s, d)
+	}
+}
+
+// Reviewed implements gateway.Observer.
+func (r remembering) Reviewed(s *gateway.Signal, d *gateway.Decision) {
+	r.Metrics.Reviewed(s, d)
+	r.past.ring.AddKept(explain.Reviewed, s, d)
+	if r.past.recorder != nil {
+		r.past.recorder.Reviewed(s, d)
+	}
+}
+
+// explain answers what was decided about a fingerprint, a request or a sender's
+// request: from memory, else what the requests in the cluster tell.
+func (a *App) explain(w http.ResponseWriter, r *http.Request) {
+	key := r.PathValue("key")
+	cases := a.past.ring.Lookup(key, maxExplained)
+	if len(cases) == 0 {
+		past, err := a.sink.Past(r.Context(), key, maxExplained)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		for i := range past {
+			c := caseOf(a.options.Config, "")
+			c.Signal, c.Decision, c.At, c.Source = &past[i].Signal, past[i].Decision, past[i].Decision.ReceivedAt, past[i].Signal.Source
+			c.RulesRevision, c.Format = past[i].RulesRevision, formatNames(a.options.Config)[c.Source]
+			cases = append(cases, c)
+		}
+	}
+	if len(cases) == 0 {
+		http.Error(w, "nothing is known of it: no recent decision of this replica, and no request in the cluster", http.StatusNotFound)
+		return
+	}
+	tell(w, r, cases)
+}
+
+// tell answers with explanations, as JSON unless text is asked for.
+func tell(w http.ResponseWriter, r *http.Request, cases []explain.Case) {
+	explanations := make([]explain.Explanation, len(cases))
+	for i := range cases {
+		explanations[i] = explain.Of(&cases[i])
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if strings.HasPrefix(r.Header.Get("Accept"), "text/plain") {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		for i := range explanations {
+			if i > 0 {
+				_, _ = io.WriteString(w, "\n\n")
+			}
+			// An error means that nobody is there any more to be told.
+			_ = explanations[i].WriteText(w)
+		}
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"explanations": explanations})
+}
+
+// turned returns what records what others do with requests, nil where nothing is
+// recorded.
+func (a *App) turned() func([]kube.Turn) {
+	if a.past.recorder == nil {
+		return nil
+	}
+	return func(turns []kube.Turn) {
+		for _, t := range turns {
+			a.past.recorder.Observed(&t.Request, t.Gone)
+		}
+	}
+}
+
+// run records until ctx ends.
+func (p *past) run(ctx context.Context) error {
+	if p.recorder == nil {
+		return nil
+	}
+	return p.recorder.Run(ctx)
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kubernaut.io/gateway/app"
+	"kubernaut.io/gateway/replay"
+)
+
+type replayOptions struct {
+	config, baseline string
+	failIf           []string
+	output           reportFormat
+}
+
+func newReplay() *cobra.Command {
+	o := replayOptions{output: "text"}
+	cmd := &cobra.Command{
+		Use:   "replay RECORDING...",
+		Short: "Decide recorded signals again, by other rules if you like",
+		Long: `Decides again what gateways have recorded (record.dir in the configuration), with
+no cluster, as fast as it goes. RECORDING is a file, or a folder of them.
+
+Without --config each decision is made again by what the live one learned, and it
+is told whether all come out the same. With --config the signals are decided by
+that configuration, and by the one that decided live (or --baseline), both in a
+world that is made up from the recording; the report shows what would differ.
+
+What is not in a recording is not known: the labels of namespaces that nobody
+asked about, and what a controller would have done with requests that there were
+not; those wait.
+
+--fail-if makes a pipeline fail: METRIC OP VALUE, where VALUE may be relative to
+the baseline. Exit codes: 0, 1 where a condition holds or decisions came out
+otherwise than they did live (without --config), 2 for a wrong command line.`,
+		Example: `  gateway replay recordings/
+  gateway replay --config new.yaml recordings/
+  gateway replay --config new.yaml --fail-if 'created>+20%' --fail-if 'P0>10' recordings/
+  gateway replay --config new.yaml --output json recordings/ | jq .differences`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runReplay(cmd.Context(), o, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&o.config, "config", "", "configuration `FILE` to try")
+	cmd.Flags().StringVar(&o.baseline, "baseline", "", "configuration `FILE` to compare with; what decided live if there is none")
+	cmd.Flags().StringArrayVar(&o.failIf, "fail-if", nil, "exit with 1 if `CONDITION` holds, such as created>+20%")
+	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
+	return cmd
+}
+
+// errReplay means that a replay has shown what it must not.
+var errReplay = errors.New("the replay failed")
+
+func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, stderr io.Writer) error {
+	conditions, err := o.conditions()
+	if err != nil {
+		return err
+	}
+	what := app.ReplayOptions{Paths: paths, Progress: progress(stderr)}
+	if o.config != "" {
+		if what.Config, err = loadConfig(o.config); err != nil {
+			return err
+		}
+	}
+	if o.baseline != "" {
+		if o.config == "" {
+			return &usageError{errors.New("--baseline needs --config, which is compared with it")}
+		}
+		if what.Baseline, err = loadConfig(o.baseline); err != nil {
+			return err
+		}
+	}
+	result, err := app.RunReplay(ctx, what)
+	if err != nil {
+		return err
+	}
+	if err := printReplay(result, o.output, stdout); err != nil {
+		return err
+	}
+	return passed(result, conditions)
+}
+
+// conditions are those to fail by.
+func (o *replayOptions) conditions() ([]replay.Condition, error) {
+	var all []replay.Condition
+	for _, text := range o.failIf {
+		c, err := replay.ParseFailIf(text)
+		if err == nil && o.config == "" {
+			err = c.NeedsBaseline()
+		}
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("--fail-if %q: %w", text, err)}
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// progress returns what tells people at a terminal how far it has come; nil where
+// nobody looks.
+func progress(stderr io.Writer) func(int64) {
+	f, ok := stderr.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	began := time.Now()
+	last := began
+	return func(signals int64) {
+		if now := time.Now(); now.Sub(last) >= time.Second {
+			last = now
+			fmt.Fprintf(f, "\r%d signals, %.0f a second\x1b[K", signals, float64(signals)/now.Sub(began).Seconds())
+		}
+	}
+}
+
+func printReplay(r *app.Replay, format reportFormat, out io.Writer) error {
+	if format == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	}
+	if err := replay.WriteText(out, r.Report, r.Before, r.Differences); err != nil {
+		return err
+	}
+	c := &r.Check
+	as := "in outcome, environment, priority and path, decided by the baseline in the made-up world"
+	if c.Exact {
+		as = "byte for byte, by what the live ones learned"
+	}
+	fmt.Fprintf(out, "\n%d of %d decisions are as they were live: %s.\n", c.Same, c.Decisions, as)
+	for i := range c.Mismatches {
+		m := &c.Mismatches[i]
+		if !c.Exact {
+			break // simulated, and no more than that
+		}
+		fmt.Fprintf(out, "  %s %d: %s (%s), live %s (%s) %s\n", m.Request, m.Index, m.Replayed.Outcome, m.Replayed.Reason, m.Live.Outcome, m.Live.Reason, m.Why)
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", w)
+	}
+	return nil
+}
+
+// passed returns an error where a replay has shown what it must not.
+func passed(r *app.Replay, conditions []replay.Condition) error {
+	var failed []error
+	if r.Check.Exact && r.Check.Same != r.Check.Decisions {
+		failed = append(failed, fmt.Errorf("%w: %d decisions came out otherwise than they did live", errReplay, r.Check.Decisions-r.Check.Same))
+	}
+	for _, c := range conditions {
+		if broken, text := c.Check(r.Report, r.Before, r.Differences); broken {
+			failed = append(failed, fmt.Errorf("%w: %s", errReplay, text))
+		}
+	}
+	return errors.Join(failed...)
+}
