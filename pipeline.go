@@ -253,7 +253,7 @@ type turn struct {
 func (p *Pipeline) patient() *patience {
 	now := p.Now
 	if p.ports != nil {
-		now = p.ports.Options.Now // not of a decision's matter
+		now = p.ports.Now // not of a decision's matter
 	}
 	return &patience{Ledger: p.Ledger, now: now, left: ledgerPatience}
 }

@@ -17,7 +17,8 @@ func NewPlayer(o Options) *Player {
 	if o.Spool != nil {
 		o.Spool = noSpool{}
 	}
-	o.Observer, o.Now = nobody{}, time.Now
+	// Each decision is as of what is recorded.
+	o.Observer, o.Now = nobody{}, func() time.Time { return time.Time{} }
 	return &Player{&Pipeline{
 		Options: o, locks: new(locks), plays: true,
 		parked: NewParked(ParkRules{StaleAfter: o.Dedup.StaleAfter, EventWindow: o.Dedup.EventWindow}),
@@ -30,8 +31,13 @@ type (
 	nobody  struct{}
 )
 
-func (nobody) Decided(*Signal, *Decision)  {}
-func (nobody) Drained(*Signal, *Decision)  {}
+// Decided implements Observer.
+func (nobody) Decided(*Signal, *Decision) {}
+
+// Drained implements Observer.
+func (nobody) Drained(*Signal, *Decision) {}
+
+// Reviewed implements Observer.
 func (nobody) Reviewed(*Signal, *Decision) {}
 
 // Process decides the signals of one request, as they came from the adapter,

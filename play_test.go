@@ -18,7 +18,7 @@ func (r *replica) Process(ctx context.Context, signals []gateway.Signal) []gatew
 		return r.Pipeline.Process(ctx, signals)
 	}
 	again := slices.Clone(signals)
-	rules := r.Pipeline.Rules()
+	rules := r.Rules()
 	decisions := r.Pipeline.Process(ctx, signals)
 	player := r.player(rules)
 	played, faults := player.Process(again, recorded(r.t, decisions))
@@ -30,7 +30,7 @@ func (r *replica) Process(ctx context.Context, signals []gateway.Signal) []gatew
 
 // Drain is Process for a signal that the spool kept.
 func (r *replica) Drain(ctx context.Context, s *gateway.Signal) gateway.Decision {
-	again, rules := *s, r.Pipeline.Rules()
+	again, rules := *s, r.Rules()
 	d := r.Pipeline.Drain(ctx, s)
 	played, fault := r.player(rules).Drain(&again, &recorded(r.t, []gateway.Decision{d})[0])
 	r.wantPlayed(&d, &played, fault)
@@ -45,6 +45,7 @@ func (r *replica) player(rules *gateway.Rules) *gateway.Player {
 
 // recorded returns decisions as a recording gives them back.
 func recorded(tb testing.TB, decisions []gateway.Decision) []gateway.Decision {
+	tb.Helper()
 	text, err := json.Marshal(decisions)
 	if err != nil {
 		tb.Fatal(err)

@@ -164,8 +164,12 @@ var kinds = []struct {
 	name string
 	err  error
 }{
-	{"refused", ErrRefused}, {"stale", ErrStale}, {"held", ErrHeld}, {"spool full", ErrSpoolFull},
-	{"deadline", context.DeadlineExceeded}, {"canceled", context.Canceled},
+	{"refused", ErrRefused},
+	{"stale", ErrStale},
+	{"held", ErrHeld},
+	{"spool full", ErrSpoolFull},
+	{"deadline", context.DeadlineExceeded},
+	{"canceled", context.Canceled},
 }
 
 func faultOf(err error) *Fault {
@@ -341,9 +345,9 @@ func alike(now, then any) error {
 }
 
 // attempted has something done whose success is not noted.
-func attempted(t *tape, op Op, of any, do func() error) error {
+func attempted(t *tape, op Op, do func() error) error {
 	var err error
-	played := unless(t, op, of, func() *Fault {
+	played := unless(t, op, nil, func() *Fault {
 		err = do()
 		return faultOf(err)
 	}, func(f *Fault) bool { return f == nil })
@@ -381,7 +385,7 @@ func (p *Pipeline) lock(ctx context.Context, f Fingerprint) (release func(), err
 		return p.locks.acquire(ctx, f)
 	}
 	release = func() {}
-	err = attempted(p.ports.tape, OpLock, nil, func() error {
+	err = attempted(p.ports.tape, OpLock, func() error {
 		held, err := p.locks.acquire(ctx, f)
 		if err == nil {
 			release = held
@@ -407,7 +411,7 @@ func (p *Pipeline) taped() (*Pipeline, *taped) {
 	q := *p
 	q.Sink, q.Ledger, q.Namespaces = (*tapedSink)(t), (*tapedLedger)(t), (*tapedNamespaces)(t)
 	q.Switch, q.Silences = (*tapedSwitch)(t), (*tapedSilences)(t)
-	q.Now = func() time.Time { return through(t.tape, OpNow, nil, t.Options.Now) }
+	q.Now = func() time.Time { return through(t.tape, OpNow, nil, p.Now) }
 	if p.Spool != nil {
 		q.Spool = (*tapedSpool)(t)
 	}
@@ -440,12 +444,12 @@ func (t *tapedSink) Current() bool {
 
 // Settle implements Sink.
 func (t *tapedSink) Settle(ctx context.Context, f Fingerprint) error {
-	return attempted(t.tape, OpSettle, nil, func() error { return t.Sink.Settle(ctx, f) })
+	return attempted(t.tape, OpSettle, func() error { return t.Sink.Settle(ctx, f) })
 }
 
 // Refresh implements Sink.
 func (t *tapedSink) Refresh(ctx context.Context, f Fingerprint) error {
-	return attempted(t.tape, OpRefresh, nil, func() error { return t.Sink.Refresh(ctx, f) })
+	return attempted(t.tape, OpRefresh, func() error { return t.Sink.Refresh(ctx, f) })
 }
 
 // Create implements Sink.
@@ -465,7 +469,7 @@ func (t *tapedSink) Note(f Fingerprint, newest *Request, s Sighting) Noted {
 
 // Resolve implements Sink.
 func (t *tapedSink) Resolve(ctx context.Context, f Fingerprint, newest *Request, s Sighting) error {
-	return attempted(t.tape, OpResolve, nil, func() error { return t.Sink.Resolve(ctx, f, newest, s) })
+	return attempted(t.tape, OpResolve, func() error { return t.Sink.Resolve(ctx, f, newest, s) })
 }
 
 // Holdings implements Sink.
@@ -506,7 +510,7 @@ func (t *tapedSink) Join(ctx context.Context, storm *Request, j Joining) (_ Note
 
 // CloseStorms implements Sink.
 func (t *tapedSink) CloseStorms(ctx context.Context, open []*Request, at time.Time) error {
-	return attempted(t.tape, OpCloseStorms, nil, func() error { return t.Sink.CloseStorms(ctx, open, at) })
+	return attempted(t.tape, OpCloseStorms, func() error { return t.Sink.CloseStorms(ctx, open, at) })
 }
 
 // Recall implements Ledger.
@@ -521,7 +525,7 @@ func (t *tapedLedger) Recall(ctx context.Context, f Fingerprint, h AlertHash) (_
 
 // Remember implements Ledger.
 func (t *tapedLedger) Remember(ctx context.Context, f Fingerprint, s Sighting) error {
-	return attempted(t.tape, OpRemember, nil, func() error { return t.Ledger.Remember(ctx, f, s) })
+	return attempted(t.tape, OpRemember, func() error { return t.Ledger.Remember(ctx, f, s) })
 }
 
 // Count implements Ledger.
@@ -556,7 +560,7 @@ func (t *tapedLedger) Enter(ctx context.Context, e Entry) (_ Standing, err error
 
 // Leave implements Ledger.
 func (t *tapedLedger) Leave(ctx context.Context, e Entry) error {
-	return attempted(t.tape, OpLeave, nil, func() error { return t.Ledger.Leave(ctx, e) })
+	return attempted(t.tape, OpLeave, func() error { return t.Ledger.Leave(ctx, e) })
 }
 
 // Book implements Ledger.
@@ -636,10 +640,10 @@ func (t *tapedSpool) Away() bool { return unless(t.tape, OpAway, nil, t.Spool.Aw
 
 // Append implements Spool.
 func (t *tapedSpool) Append(ctx context.Context, s *Signal) error {
-	return attempted(t.tape, OpAppend, nil, func() error { return t.Spool.Append(ctx, s) })
+	return attempted(t.tape, OpAppend, func() error { return t.Spool.Append(ctx, s) })
 }
 
 // SetAside implements Spool.
 func (t *tapedSpool) SetAside(ctx context.Context, s *Signal, why string) error {
-	return attempted(t.tape, OpSetAside, nil, func() error { return t.Spool.SetAside(ctx, s, why) })
+	return attempted(t.tape, OpSetAside, func() error { return t.Spool.SetAside(ctx, s, why) })
 }

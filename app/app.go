@@ -60,11 +60,11 @@ type Options struct {
 
 // App is a gateway. Make one with New, and run it once.
 type App struct {
-	options    Options
-	rules      *rules
+	options Options
+	rules   *rules
 	// instance names this process to people and in recordings.
-	instance string
-	past     past
+	instance   string
+	past       past
 	sink       *kube.Sink
 	namespaces *kube.Namespaces
 	orders     *orders

@@ -2,22 +2,16 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
+	"io"
+	"strings"
 	"time"
 
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
-	"kubernaut.io/gateway/memledger"
-	"kubernaut.io/gateway/policy"
 	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/replay"
-	"kubernaut.io/gateway/silence"
 )
 
 const (
@@ -31,7 +25,8 @@ const (
 
 // ReplayOptions say what is replayed.
 type ReplayOptions struct {
-	// Paths are recordings, or folders of them.
+	// Paths are recordings, or folders of them, or else files that backfill.Read
+	// takes.
 	Paths []string
 	// Config is what is tried; nil for what decided live, whose decisions are then
 	// checked one by one.
@@ -88,320 +83,86 @@ func (c *Check) add(m *Mismatch, same bool) {
 	}
 }
 
-// RunReplay replays recordings.
+// WriteText writes what a replay has shown for people.
+func (r *Replay) WriteText(w io.Writer) error {
+	if err := replay.WriteText(w, r.Report, r.Before, r.Differences); err != nil {
+		return err
+	}
+	var b strings.Builder
+	c := &r.Check
+	switch {
+	case c.Exact:
+		fmt.Fprintf(&b, "\n%d of %d decisions are as they were live: byte for byte, by what the live ones learned.\n", c.Same, c.Decisions)
+		for i := range c.Mismatches {
+			m := &c.Mismatches[i]
+			fmt.Fprintf(&b, "  %s %d: %s (%s), live %s (%s) %s\n", m.Request, m.Index,
+				m.Replayed.Outcome, m.Replayed.Reason, m.Live.Outcome, m.Live.Reason, m.Why)
+		}
+	case c.Decisions > 0:
+		fmt.Fprintf(&b, "\nThe baseline's %d decisions have the outcome, environment, priority and path of the live ones in %.1f %%.\n",
+			c.Decisions, 100*float64(c.Same)/float64(c.Decisions))
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// ReplayCondition is something that a replay must not show.
+type ReplayCondition struct{ condition replay.Condition }
+
+// ParseReplayCondition reads a condition such as created>+20%. Baseline says
+// whether there is one to compare with.
+func ParseReplayCondition(text string, baseline bool) (ReplayCondition, error) {
+	c, err := replay.ParseFailIf(text)
+	if err == nil && !baseline {
+		err = c.NeedsBaseline()
+	}
+	return ReplayCondition{c}, err
+}
+
+// errReplay means that a replay has shown what it must not.
+var errReplay = errors.New("the replay failed")
+
+// Err returns an error where a condition holds, or decisions came out otherwise
+// than they did live though they rest on the same.
+func (r *Replay) Err(conditions ...ReplayCondition) error {
+	var failed []error
+	if r.Check.Exact && r.Check.Same != r.Check.Decisions {
+		failed = append(failed, fmt.Errorf("%w: %d decisions came out otherwise than they did live", errReplay, r.Check.Decisions-r.Check.Same))
+	}
+	for _, c := range conditions {
+		if broken, text := c.condition.Check(r.Report, r.Before, r.Differences); broken {
+			failed = append(failed, fmt.Errorf("%w: %s", errReplay, text))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// RunReplay replays recordings, or what Alertmanagers and Prometheus have written.
 func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 	files, err := recording.Find(o.Paths...)
 	if err != nil {
 		return nil, err
 	}
-	r := &replaying{options: o, result: &Replay{Report: replay.NewReport()}, lives: make(map[string]*liveRules)}
-	r.result.Check.Exact = o.Config == nil
-	if !r.result.Check.Exact {
-		r.result.Before, r.result.Differences = replay.NewReport(), replay.NewDiff()
-		if r.tried, err = simulate(o.Config, nil); err != nil {
-			return nil, err
-		}
-		if o.Baseline != nil {
-			if r.baseline, err = simulate(o.Baseline, nil); err != nil {
-				return nil, err
-			}
-		}
+	foreign, err := sortOut(files)
+	if err != nil {
+		return nil, err
 	}
-	for e, err := range recording.Read(files...) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err != nil {
-			if errors.Is(err, recording.ErrDamaged) {
-				r.warn("%v", err)
-				continue
-			}
-			return nil, err
-		}
-		if err := r.entry(e); err != nil {
-			return nil, err
-		}
+	r := &replaying{options: o, result: &Replay{Report: replay.NewReport()}, lives: make(map[string]*liveRules)}
+	if err := r.prepare(foreign); err != nil {
+		return nil, err
+	}
+	run := r.recordings
+	if foreign {
+		run = r.foreign
+	}
+	if err := run(ctx, files); err != nil {
+		return nil, err
 	}
 	if r.signals == 0 {
-		return nil, errors.New("there is no signal in the recording")
+		return nil, errors.New("there is no signal in what is to be replayed")
 	}
 	return r.result, nil
-}
-
-// replaying is a replay under way.
-type replaying struct {
-	options ReplayOptions
-	result  *Replay
-	// lives are the rules that decided live, by instance.
-	lives map[string]*liveRules
-	// tried and baseline are what is compared, nil where live decisions are checked.
-	tried, baseline *replay.Simulation
-	signals         int64
-	dropped         int64
-}
-
-// liveRules is by what an instance decided.
-type liveRules struct {
-	config         *config.Config
-	decode         func(source string, body []byte) (gateway.Batch, error)
-	player, before *gateway.Player
-}
-
-func (r *replaying) warn(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(r.result.Warnings, text) {
-		r.result.Warnings = append(r.result.Warnings, text)
-	}
-}
-
-func (r *replaying) entry(e *recording.Entry) error {
-	if e.Start != nil {
-		return r.start(e.Instance, e.Start)
-	}
-	live := r.lives[e.Instance]
-	switch {
-	case live == nil:
-		return fmt.Errorf("%s: the recording does not begin with what decided; give the file before as well", e.Instance)
-	case e.Request != nil:
-		return r.request(live, e)
-	case e.Drained != nil:
-		r.kept(live, e.Drained, (*gateway.Player).Drain, false)
-	case e.Reviewed != nil:
-		r.kept(live, e.Reviewed, (*gateway.Player).Review, true)
-	case e.Observed != nil:
-		for _, s := range []*replay.Simulation{r.tried, r.baseline} {
-			if s != nil {
-				s.Observe(e.At, &e.Observed.Request, e.Observed.Gone)
-			}
-		}
-	case e.Dropped != nil:
-		r.dropped += e.Dropped.Entries
-		r.warn("the recording has gaps: requests that could not be recorded are missing (%s)", e.Dropped.Why)
-	}
-	return nil
-}
-
-// start takes up by what an instance decides from here on.
-func (r *replaying) start(instance string, s *recording.Start) error {
-	c, err := config.FromRecorded(s.Config)
-	if err != nil {
-		return fmt.Errorf("%s: %w", instance, err)
-	}
-	bundle, err := bundleOf(s)
-	if err != nil {
-		return err
-	}
-	rules, err := rulesOf(c, bundle)
-	if err != nil {
-		return err
-	}
-	o := gateway.Options{Identity: c.Identity(), Dedup: c.DedupRules(), Storms: c.StormRules(), Rules: gateway.Fixed(rules)}
-	if s.Spool {
-		o.Spool = anySpool{}
-	}
-	live := &liveRules{config: c, decode: decoder(c), player: gateway.NewPlayer(o)}
-	if before := r.lives[instance]; before != nil {
-		live.before = before.player
-	}
-	r.lives[instance] = live
-	if r.tried == nil || r.options.Baseline != nil {
-		return nil
-	}
-	if r.baseline != nil {
-		r.baseline.Follow(&rules)
-		return nil
-	}
-	r.baseline, err = simulate(c, &rules)
-	return err
-}
-
-// anySpool says that there was a spool.
-type anySpool struct{ gateway.Spool }
-
-// bundleOf returns the recorded policy, nil for none.
-func bundleOf(s *recording.Start) (*policy.Bundle, error) {
-	if len(s.Policy) == 0 {
-		return nil, nil
-	}
-	dir, err := os.MkdirTemp("", "gateway-replay-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for name, text := range s.Policy {
-		if !filepath.IsLocal(name) {
-			return nil, fmt.Errorf("the recorded policy has a file %q", name)
-		}
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	return policy.Load(dir)
-}
-
-// rulesOf returns the rules of a configuration, with a policy that nobody waits
-// for; a nil bundle is none.
-func rulesOf(c *config.Config, bundle *policy.Bundle) (gateway.Rules, error) {
-	rules := c.Rules()
-	if bundle == nil {
-		return rules, nil
-	}
-	zone, err := time.LoadLocation(c.Policy.TimeZone)
-	if err != nil {
-		return rules, fmt.Errorf("policy.timeZone: %w", err)
-	}
-	p, err := policy.New(bundle, policy.Options{Timeout: replayPolicyTimeout, TimeZone: zone})
-	if err != nil {
-		return rules, err
-	}
-	rules.Policy = p
-	return rules, nil
-}
-
-// simulate returns a simulation of a configuration, by its rules where they are
-// nil.
-func simulate(c *config.Config, rules *gateway.Rules) (*replay.Simulation, error) {
-	if rules == nil {
-		var bundle *policy.Bundle
-		if c.Policy.Path != "" {
-			if err := CheckPolicy(c); err != nil {
-				return nil, err
-			}
-			var err error
-			if bundle, err = policy.Load(c.Policy.Path); err != nil {
-				return nil, err
-			}
-		}
-		own, err := rulesOf(c, bundle)
-		if err != nil {
-			return nil, err
-		}
-		rules = &own
-	}
-	silences, err := silence.New(silence.Options{
-		Silences: c.SilenceRules(), Sources: sourceNames(c), Observer: nobody{}, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return replay.NewSimulation(replay.Options{
-		Identity: c.Identity(), Dedup: c.DedupRules(), Storms: c.StormRules(), Rules: *rules, Silences: silences,
-		Ledger: memledger.New(memledger.Options{LateFiring: c.Dedup.LateFiring}),
-	})
-}
-
-// nobody observes silences that no Alertmanager is asked for.
-type nobody struct{}
-
-func (nobody) SilencesPolled(string, error) {}
-
-// request replays a sender's request.
-func (r *replaying) request(live *liveRules, e *recording.Entry) error {
-	body, decisions := []byte(e.Request.Body), e.Request.Decisions
-	batch, err := live.decode(e.Request.Source, body)
-	if err != nil || len(batch.Signals) != len(decisions) {
-		r.warn("requests of source %s can't be read as they were live: %d signals, %d decisions, %v", e.Request.Source, len(batch.Signals), len(decisions), err)
-		return nil
-	}
-	if r.tried == nil {
-		r.play(live, e.Request, batch.Signals)
-		return nil
-	}
-	for i := range batch.Signals {
-		r.decide(&replay.Item{
-			Request: e.Request.ID, Index: i, At: decisions[i].ReceivedAt, Signal: batch.Signals[i], Live: &decisions[i],
-		})
-	}
-	return nil
-}
-
-// play checks the decisions of a request.
-func (r *replaying) play(live *liveRules, q *recording.Request, signals []gateway.Signal) {
-	again := slices.Clone(signals)
-	decisions, faults := live.player.Process(signals, q.Decisions)
-	for i := range decisions {
-		fault := faults[i]
-		if same := alike(&decisions[i], &q.Decisions[i]); (!same || fault != nil) && live.before != nil {
-			// It was being decided when the rules changed.
-			one := []gateway.Signal{again[i]}
-			d, f := live.before.Process(one, q.Decisions[i:i+1])
-			if f[0] == nil && alike(&d[0], &q.Decisions[i]) {
-				decisions[i], fault = d[0], nil
-			}
-		}
-		r.check(q.ID, i, &q.Decisions[i], &decisions[i], fault)
-		r.count(&replay.Item{Request: q.ID, Index: i, At: decisions[i].ReceivedAt, Signal: signals[i], Live: &q.Decisions[i]}, decisions[i])
-	}
-}
-
-// alike reports whether two decisions are the same, byte for byte.
-func alike(a, b *gateway.Decision) bool {
-	x, y := *a, *b
-	x.Steps, y.Steps = nil, nil
-	p, err := json.Marshal(x)
-	q, err2 := json.Marshal(y)
-	return err == nil && err2 == nil && string(p) == string(q)
-}
-
-func (r *replaying) check(request string, i int, live, again *gateway.Decision, fault error) {
-	same := fault == nil && alike(live, again)
-	m := &Mismatch{Request: request, Index: i, Live: *live, Replayed: *again}
-	if fault != nil {
-		m.Why = fault.Error()
-	}
-	r.result.Check.add(m, same)
-}
-
-// count adds a signal to the report.
-func (r *replaying) count(it *replay.Item, d gateway.Decision) {
-	r.result.Report.Add(&replay.Decided{Item: it, Decision: d})
-	r.progress()
-}
-
-func (r *replaying) progress() {
-	r.signals++
-	if r.options.Progress != nil && r.signals%progressEvery == 0 {
-		r.options.Progress(r.signals)
-	}
-}
-
-// kept replays a signal that the spool kept, or that was parked.
-func (r *replaying) kept(live *liveRules, k *recording.Kept,
-	play func(*gateway.Player, *gateway.Signal, *gateway.Decision) (gateway.Decision, error), again bool,
-) {
-	s := k.Signal.Restore()
-	it := &replay.Item{At: k.Decision.ReceivedAt, Signal: *s, Live: &k.Decision, Again: true}
-	if r.tried != nil {
-		if again {
-			r.decide(it)
-		}
-		return
-	}
-	d, fault := play(live.player, s, &k.Decision)
-	r.check("", 0, &k.Decision, &d, fault)
-	r.count(it, d)
-}
-
-// decide has a signal decided by what is tried and by the baseline.
-func (r *replaying) decide(it *replay.Item) {
-	before, decided := r.baseline.Decide(it)
-	after, decidedToo := r.tried.Decide(it)
-	if decided {
-		r.result.Before.Add(&replay.Decided{Item: it, Decision: before})
-	}
-	if decidedToo {
-		r.result.Report.Add(&replay.Decided{Item: it, Decision: after})
-	}
-	if decided && decidedToo {
-		r.result.Differences.Add(&replay.Decided{Item: it, Decision: before}, &replay.Decided{Item: it, Decision: after})
-	}
-	if it.Live != nil && decided && !it.Again {
-		l := it.Live
-		same := l.Outcome == before.Outcome && l.Environment == before.Environment && l.Priority == before.Priority && l.Path == before.Path
-		r.result.Check.add(&Mismatch{Request: it.Request, Index: it.Index, Live: *l, Replayed: before}, same)
-	}
-	r.progress()
 }

@@ -14,7 +14,9 @@ import (
 func TestAdmin(t *testing.T) {
 	var state ingress.Readiness
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "gateway_x 1\n") })
-	explain := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "because of "+r.PathValue("key")) }
+	explain := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "because of "+r.PathValue("key"))
+	}
 	h, err := ingress.NewAdmin(ingress.AdminOptions{Metrics: metrics, Explain: explain, Ready: func() ingress.Readiness { return state }})
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ type stage struct {
 }
 
 func (r *record) stage() stage {
-	return stage{r.traits.Value().phase, int64(r.phaseSince), int64(r.completedAt), r.deleting}
+	return stage{r.traits.Value().phase, r.phaseSince, r.completedAt, r.deleting}
 }
 
 // request returns what decisions see.

@@ -80,8 +80,13 @@ func (s silences) Silenced(signal *gateway.Signal, at time.Time) (id string, sil
 // nobody is told nothing.
 type nobody struct{}
 
-func (nobody) Decided(*gateway.Signal, *gateway.Decision)  {}
-func (nobody) Drained(*gateway.Signal, *gateway.Decision)  {}
+// Decided implements gateway.Observer.
+func (nobody) Decided(*gateway.Signal, *gateway.Decision) {}
+
+// Drained implements gateway.Observer.
+func (nobody) Drained(*gateway.Signal, *gateway.Decision) {}
+
+// Reviewed implements gateway.Observer.
 func (nobody) Reviewed(*gateway.Signal, *gateway.Decision) {}
 
 // Decide decides the next signal. It returns false for one that is only decided

@@ -39,10 +39,10 @@ type careful struct{}
 
 // Answer implements gateway.Policy.
 func (careful) Answer(_ context.Context, in *gateway.PolicyInput) gateway.PolicyAnswer {
-	switch {
-	case in.Signal.Name == "Fault-1":
+	switch in.Signal.Name {
+	case "Fault-1":
 		return gateway.PolicyAnswer{Priority: gateway.P0, PriorityRule: "p.rego:3"}
-	case in.Signal.Name == "Fault-2":
+	case "Fault-2":
 		return gateway.PolicyAnswer{Suppress: true, Rule: "p.rego:5", Reason: "not now"}
 	default:
 		return gateway.PolicyAnswer{}

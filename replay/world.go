@@ -107,7 +107,7 @@ func (r *request) change(change func(*gateway.Request)) {
 
 // add makes a request stand for its fingerprint. The one before it is needed no
 // more, unless it is a storm that others are members of.
-func (w *world) add(made *gateway.Request, h *gateway.Holding) *request {
+func (w *world) add(made *gateway.Request, h *gateway.Holding) {
 	r := &request{Request: made, holding: h}
 	l := w.line(made.Fingerprint)
 	if before := l.newest; before != nil && before.Fingerprint == made.Fingerprint && before.Storm == nil {
@@ -121,7 +121,6 @@ func (w *world) add(made *gateway.Request, h *gateway.Holding) *request {
 		g := w.group(made.Storm.Group)
 		g.open = append(g.open, r)
 	}
-	return r
 }
 
 func (w *world) group(g gateway.Group) *group {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/gateway/app"
-	"kubernaut.io/gateway/replay"
 )
 
 type replayOptions struct {
@@ -28,6 +27,10 @@ func newReplay() *cobra.Command {
 		Short: "Decide recorded signals again, by other rules if you like",
 		Long: `Decides again what gateways have recorded (record.dir in the configuration), with
 no cluster, as fast as it goes. RECORDING is a file, or a folder of them.
+
+It also takes what there is before a gateway is installed: Alertmanager's webhook
+bodies as JSON lines, the output of "amtool alert query -o json", and of Prometheus'
+query_range for ALERTS.
 
 Without --config each decision is made again by what the live one learned, and it
 is told whether all come out the same. With --config the signals are decided by
@@ -57,9 +60,6 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
 	return cmd
 }
 
-// errReplay means that a replay has shown what it must not.
-var errReplay = errors.New("the replay failed")
-
 func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, stderr io.Writer) error {
 	conditions, err := o.conditions()
 	if err != nil {
@@ -86,21 +86,17 @@ func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, std
 	if err := printReplay(result, o.output, stdout); err != nil {
 		return err
 	}
-	return passed(result, conditions)
+	return result.Err(conditions...)
 }
 
 // conditions are those to fail by.
-func (o *replayOptions) conditions() ([]replay.Condition, error) {
-	var all []replay.Condition
-	for _, text := range o.failIf {
-		c, err := replay.ParseFailIf(text)
-		if err == nil && o.config == "" {
-			err = c.NeedsBaseline()
-		}
-		if err != nil {
+func (o *replayOptions) conditions() ([]app.ReplayCondition, error) {
+	all := make([]app.ReplayCondition, len(o.failIf))
+	for i, text := range o.failIf {
+		var err error
+		if all[i], err = app.ParseReplayCondition(text, o.config != ""); err != nil {
 			return nil, &usageError{fmt.Errorf("--fail-if %q: %w", text, err)}
 		}
-		all = append(all, c)
 	}
 	return all, nil
 }
@@ -131,38 +127,5 @@ func printReplay(r *app.Replay, format reportFormat, out io.Writer) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
-	if err := replay.WriteText(out, r.Report, r.Before, r.Differences); err != nil {
-		return err
-	}
-	c := &r.Check
-	as := "in outcome, environment, priority and path, decided by the baseline in the made-up world"
-	if c.Exact {
-		as = "byte for byte, by what the live ones learned"
-	}
-	fmt.Fprintf(out, "\n%d of %d decisions are as they were live: %s.\n", c.Same, c.Decisions, as)
-	for i := range c.Mismatches {
-		m := &c.Mismatches[i]
-		if !c.Exact {
-			break // simulated, and no more than that
-		}
-		fmt.Fprintf(out, "  %s %d: %s (%s), live %s (%s) %s\n", m.Request, m.Index, m.Replayed.Outcome, m.Replayed.Reason, m.Live.Outcome, m.Live.Reason, m.Why)
-	}
-	for _, w := range r.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", w)
-	}
-	return nil
-}
-
-// passed returns an error where a replay has shown what it must not.
-func passed(r *app.Replay, conditions []replay.Condition) error {
-	var failed []error
-	if r.Check.Exact && r.Check.Same != r.Check.Decisions {
-		failed = append(failed, fmt.Errorf("%w: %d decisions came out otherwise than they did live", errReplay, r.Check.Decisions-r.Check.Same))
-	}
-	for _, c := range conditions {
-		if broken, text := c.Check(r.Report, r.Before, r.Differences); broken {
-			failed = append(failed, fmt.Errorf("%w: %s", errReplay, text))
-		}
-	}
-	return errors.Join(failed...)
+	return r.WriteText(out)
 }
