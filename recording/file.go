@@ -57,6 +57,7 @@ type file struct {
 	entries int64
 	bytes   int64
 	noted   gaps
+	closed  bool
 }
 
 // Write counts what is written.
@@ -64,6 +65,15 @@ func (f *file) Write(p []byte) (int, error) {
 	n, err := f.WriteCloser.Write(p)
 	f.written += int64(n)
 	return n, err
+}
+
+// Close closes the file, once.
+func (f *file) Close() error {
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	return f.WriteCloser.Close()
 }
 
 func newFiles(w *Writer) files {
@@ -194,7 +204,6 @@ func (f *files) close() {
 	err := f.zstd.Close()
 	if err == nil {
 		err = f.file.Close()
-		f.file.WriteCloser = closed{}
 	}
 	if err != nil {
 		f.fail(err)
@@ -203,11 +212,6 @@ func (f *files) close() {
 	f.flushed()
 	f.file = nil
 }
-
-// closed is what can be closed again.
-type closed struct{ io.Writer }
-
-func (closed) Close() error { return nil }
 
 // fail gives the file up, with what is not flushed. What can be read of it
 // stays.

@@ -181,7 +181,7 @@ func (s *source) open() error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		s.lines = newLines(s.unpacker)
+		s.lines = newLines(s.unpacker, MaxLineBytes)
 		return nil
 	case err != nil && !errors.Is(err, io.EOF):
 		return err
@@ -190,7 +190,7 @@ func (s *source) open() error {
 	case strings.HasSuffix(s.path, packed):
 		return fmt.Errorf("%w: it begins with %q instead of a zstd frame", ErrFormat, begin)
 	default:
-		s.lines = newLines(content)
+		s.lines = newLines(content, MaxLineBytes)
 		return nil
 	}
 }
@@ -208,6 +208,7 @@ func (s *source) close() {
 // lines reads entries.
 type lines struct {
 	scanner *bufio.Scanner
+	longest int // in bytes, without its end
 	number  int
 }
 
@@ -218,11 +219,11 @@ const (
 	shown = 60
 )
 
-func newLines(r io.Reader) lines {
+func newLines(r io.Reader, longest int) lines {
 	scanner := bufio.NewScanner(r)
-	scanner.Buffer(make([]byte, 0, firstBuffer), MaxLineBytes+1)
+	scanner.Buffer(make([]byte, 0, min(firstBuffer, longest)), longest+1)
 	scanner.Split(withEnd)
-	return lines{scanner: scanner}
+	return lines{scanner: scanner, longest: longest}
 }
 
 // withEnd splits into lines with their ends, so that one that was cut off can be
@@ -269,7 +270,7 @@ func (l *lines) over() error {
 	case err == nil:
 		return io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
-		return fmt.Errorf("line %d: %w: it is longer than %d bytes", l.number+1, ErrDamaged, MaxLineBytes)
+		return fmt.Errorf("line %d: %w: it is longer than %d bytes", l.number+1, ErrDamaged, l.longest)
 	default:
 		return fmt.Errorf("line %d: %w: %w", l.number+1, ErrDamaged, err)
 	}

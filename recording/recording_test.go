@@ -46,6 +46,9 @@ func sameDecision(t *testing.T, got, want gateway.Decision) {
 	}
 }
 
+// equal compares signals, which have no errors in them.
+func equal(a, b any) bool { return reflect.DeepEqual(a, b) }
+
 // same reports whether two texts are the same JSON.
 func same(a, b []byte) bool {
 	var x, y any
@@ -98,10 +101,10 @@ func TestEverythingComesBack(t *testing.T) {
 		d := entries[2].Drained
 		sameDecision(t, d.Decision, full)
 		s.Payload = nil
-		if got := d.Signal.Restore(); !reflect.DeepEqual(*got, s) || d.Rules != "r1" || d.Redacted {
+		if got := d.Signal.Restore(); !equal(*got, s) || d.Rules != "r1" || d.Redacted {
 			t.Errorf("came back as\n%+v, was\n%+v", *got, s)
 		}
-		if got := entries[3].Reviewed; !reflect.DeepEqual(*got.Signal.Restore(), bare) || got.Rules != "r2" {
+		if got := entries[3].Reviewed; !equal(*got.Signal.Restore(), bare) || got.Rules != "r2" {
 			t.Errorf("came back as %+v", got)
 		}
 		if o := entries[4].Observed; o.Request.Phase != "Completed" || o.Request.Sequence != 2 || !o.Gone {
@@ -211,6 +214,10 @@ func TestOptions(t *testing.T) {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s is taken", name)
 		}
+	}
+	small := newRig(t, func(o *Options) { o.MaxBytes = 400 }).options
+	if small.FileBytes != 100 || small.QueueBytes != DefaultQueueBytes {
+		t.Errorf("completed are %+v", small)
 	}
 	file := newRig(t)
 	file.request(1)

@@ -86,7 +86,9 @@ func newRig(tb testing.TB, change ...func(*Options)) *rig {
 	r := &rig{dir: tb.TempDir(), rules: "r1"}
 	o := Options{
 		Dir: r.dir, Instance: "gw-0", Version: "v1.2.3", Share: 1, Observer: &r.gauge, Logger: slog.New(slog.NewTextHandler(&r.log, nil)),
-		Start: func() Start { return Start{Config: json.RawMessage(`{"a":1}`), Policy: map[string]string{"a.rego": r.rules}, Spool: true} },
+		Start: func() Start {
+			return Start{Config: json.RawMessage(`{"a":1}`), Policy: map[string]string{"a.rego": r.rules}, Spool: true}
+		},
 		Rules: func() string { return r.rules },
 	}
 	for _, c := range change {

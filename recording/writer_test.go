@@ -1,16 +1,16 @@
 package recording
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,7 +110,7 @@ func TestTheOldestAreDeleted(t *testing.T) {
 	stop := r.run(t)
 	last := ""
 	for n := range 100 {
-		last = fmt.Sprint(n)
+		last = strconv.Itoa(n)
 		r.Request(Request{ID: last, Body: noise(t, 100*kib)})
 		var sum int64
 		for _, name := range r.files(t) {
@@ -172,17 +172,17 @@ func TestGapsAreInTheirPlace(t *testing.T) {
 // TestShare has a disk that takes its time.
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var slow time.Duration
+		var slow atomic.Int64
 		r := newRig(t, func(o *Options) {
 			o.Share = 0.05
 			o.FileBytes = 1 // all is written at once
-			o.Now = func() time.Time { return time.Now().Add(slow) }
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(slow.Load())) }
 		})
 		writes := 0
 		r.create = func(path string) (io.WriteCloser, error) {
 			f, err := createFile(path)
 			return writer{f, func(p []byte) (int, error) {
-				slow += 5 * time.Millisecond
+				slow.Add(int64(5 * time.Millisecond))
 				writes++
 				return f.Write(p)
 			}}, err
@@ -201,171 +201,6 @@ func TestShare(t *testing.T) {
 	})
 }
 
-// writer is a file whose writes are another's.
-type writer struct {
-	io.WriteCloser
-	write func(p []byte) (int, error)
-}
-
-func (w writer) Write(p []byte) (int, error) { return w.write(p) }
-
-var errDisk = errors.New("no space left on device")
-
-// TestDiskThatFails has a disk become full while it is written to, and have room
-// again.
-func TestDiskThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		full := false
-		r.create = func(path string) (io.WriteCloser, error) {
-			f, err := createFile(path)
-			return writer{f, func(p []byte) (int, error) {
-				if full {
-					n, _ := f.Write(p[:len(p)/2])
-					return n, errDisk
-				}
-				return f.Write(p)
-			}}, err
-		}
-		stop := r.run(t)
-		r.request(1)
-		time.Sleep(2 * time.Second)
-		full = true
-		r.request(2) // is lost with the flush
-		r.request(3)
-		time.Sleep(2 * time.Second)
-		r.request(4)
-		time.Sleep(2 * time.Minute)
-		r.request(5) // finds it full still
-		time.Sleep(time.Second)
-		full = false
-		r.request(6) // too early
-		time.Sleep(time.Minute)
-		r.request(7)
-		stop()
-		entries, faults := read(t, r.dir)
-		if got := summary(entries); got != "start:r1 1 start:r1 -5:disk 7" || len(faults) != 1 || !errors.Is(faults[0], ErrDamaged) {
-			t.Errorf("recorded are %s, %v", got, faults)
-		}
-		if n := len(r.files(t)); n != 2 {
-			t.Errorf("there are %d files", n)
-		}
-		if got := r.gauge.shows(); got != "2 recorded, dropped map[disk:5], 2 failures" {
-			t.Error(got)
-		}
-		if r.log.count("can't be written") != 1 || r.log.count(errDisk.Error()) != 1 || r.log.count("are written again") != 1 {
-			t.Errorf("logged is\n%s", r.log.text.String())
-		}
-	})
-}
-
-// TestGapsOutliveFailures has gaps of two kinds be written to a disk that fails.
-func TestGapsOutliveFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(o *Options) { o.QueueBytes = 2 * (entryBytes + 7) })
-		broken := true
-		r.create = func(path string) (io.WriteCloser, error) {
-			if broken {
-				return nil, errDisk
-			}
-			f, err := createFile(path)
-			writes := 0
-			return writer{f, func(p []byte) (int, error) {
-				if writes++; writes > 3 && r.gauge.failures != nil && len(r.gauge.failures) == 1 {
-					return 0, errDisk // with the gaps
-				}
-				return f.Write(p)
-			}}, err
-		}
-		for n := range 5 {
-			r.request(n)
-		}
-		stop := r.run(t)
-		synctest.Wait()
-		broken = false
-		for range 2 {
-			time.Sleep(2 * again)
-			r.request(7)
-			time.Sleep(2 * flushEvery)
-		}
-		stop()
-		entries, _ := read(t, r.dir)
-		got := summary(entries)
-		if got != "start:r1 start:r1 -3:disk -3:queue 7" && got != "start:r1 -2:disk -3:queue 7 7" {
-			t.Errorf("recorded are %s", got)
-		}
-		dropped := r.gauge.dropped[WhyDisk] + r.gauge.dropped[WhyQueue]
-		if dropped+r.gauge.recorded != 7 {
-			t.Errorf("of 7 are %s", r.gauge.shows())
-		}
-	})
-}
-
-func TestFolderThatIsGone(t *testing.T) {
-	r := newRig(t)
-	if err := os.Remove(r.dir); err != nil {
-		t.Fatal(err)
-	}
-	r.request(1)
-	r.all(t)
-	if got := summary(mustRead(t, r.dir)); got != "start:r1 1" {
-		t.Errorf("recorded are %s", got)
-	}
-}
-
-// TestDiskThatHangs has a write that never returns: nobody waits for it.
-func TestDiskThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hang := make(chan struct{})
-		r := newRig(t, func(o *Options) { o.QueueBytes = 10 << 10 })
-		r.create = func(string) (io.WriteCloser, error) {
-			<-hang
-			return nil, errDisk
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- r.Run(ctx) }()
-		begin := time.Now()
-		for n := range 1000 {
-			r.request(n)
-		}
-		if took := time.Since(begin); took > 0 {
-			t.Errorf("to note took %s", took)
-		}
-		cancel()
-		if err := <-done; !errors.Is(err, errHangs) || time.Since(begin) != closeTimeout {
-			t.Errorf("ended with %v after %s", err, time.Since(begin))
-		}
-		close(hang)
-	})
-}
-
-func TestTheEndIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(o *Options) { o.FileBytes = 1 })
-		r.create = func(path string) (io.WriteCloser, error) {
-			f, err := createFile(path)
-			return writer{f, func(p []byte) (int, error) {
-				time.Sleep(100 * time.Millisecond)
-				return f.Write(p)
-			}}, err
-		}
-		for n := range 1000 {
-			r.request(n)
-		}
-		begin := time.Now()
-		r.all(t)
-		if took := time.Since(begin); took < drainTimeout || took > closeTimeout {
-			t.Errorf("the end took %s", took)
-		}
-		entries := mustRead(t, r.dir)
-		last := entries[len(entries)-1].Dropped
-		if last == nil || int(last.Entries) != 1000-r.gauge.recorded || last.Why != WhyQueue {
-			t.Errorf("the last is %+v, observed are %s", last, r.gauge.shows())
-		}
-	})
-}
-
 func TestManyWriters(t *testing.T) {
 	r := newRig(t)
 	stop := r.run(t)
@@ -374,7 +209,7 @@ func TestManyWriters(t *testing.T) {
 		wait.Go(func() {
 			s, d := signal(), decision()
 			for n := range 100 {
-				r.Request(Request{ID: fmt.Sprint(n), Body: json.RawMessage(`{"a":1}`), Decisions: []gateway.Decision{d}})
+				r.Request(Request{ID: strconv.Itoa(n), Body: json.RawMessage(`{"a":1}`), Decisions: []gateway.Decision{d}})
 				r.Drained(&s, &d)
 				r.Reviewed(&s, &d)
 				r.Observed(&gateway.Request{}, false)
