@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"kubernaut.io/gateway"
@@ -44,6 +46,40 @@ type liveRules struct {
 func (r *replaying) warn(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(r.result.Warnings, text) {
 		r.result.Warnings = append(r.result.Warnings, text)
+	}
+}
+
+// readAhead is how many entries are read while others are replayed: reading takes
+// as long.
+const readAhead = 256
+
+// ahead yields what all does, which goes on in a goroutine of its own meanwhile.
+func ahead(ctx context.Context, all iter.Seq2[*recording.Entry, error]) iter.Seq2[*recording.Entry, error] {
+	type read struct {
+		entry *recording.Entry
+		err   error
+	}
+	return func(yield func(*recording.Entry, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		entries := make(chan read, readAhead)
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			defer close(entries)
+			for e, err := range all {
+				select {
+				case entries <- read{e, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		defer reading.Wait()
+		defer cancel()
+		for e := range entries {
+			if !yield(e.entry, e.err) {
+				return
+			}
+		}
 	}
 }
 
@@ -381,7 +417,7 @@ func (r *replaying) foreignFile(ctx context.Context, name string) error {
 
 // recordings replays what gateways have recorded.
 func (r *replaying) recordings(ctx context.Context, files []string) error {
-	for e, err := range recording.Read(files...) {
+	for e, err := range ahead(ctx, recording.Read(files...)) {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -395,5 +431,5 @@ func (r *replaying) recordings(ctx context.Context, files []string) error {
 			return err
 		}
 	}
-	return nil
+	return context.Cause(ctx)
 }
