@@ -115,6 +115,10 @@ bench: build ## run the benchmarks (BENCH=., BENCHCOUNT=6, BENCHTIME=1s; BENCHBA
 bench-figures: bin/devcluster ## print the figures of docs/performance.md, fail where a target is missed (FIGURES="duplicates creates storm memory")
 	go run ./test/bench/measure $(FIGURES)
 
+.PHONY: bench-replay
+bench-replay: ## record and replay generated signals, and print how fast and in how much memory (SIGNALS=10000)
+	go run ./test/bench/replay -signals $(SIGNALS)
+
 .PHONY: bench-memory
 bench-memory: bin/devcluster ## print the memory of 100,000 requests in the cache; takes 8 GB and a quarter of an hour
 	go run ./test/bench/measure -requests 100000 memory

@@ -3,9 +3,11 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"kubernaut.io/gateway"
@@ -145,24 +147,113 @@ func (a *App) explain(w http.ResponseWriter, r *http.Request) {
 
 // tell answers with explanations, as JSON unless text is asked for.
 func tell(w http.ResponseWriter, r *http.Request, cases []explain.Case) {
+	w.Header().Set("Cache-Control", "no-store")
+	text := strings.HasPrefix(r.Header.Get("Accept"), "text/plain")
+	contentType := "application/json"
+	if text {
+		contentType = "text/plain; charset=utf-8"
+	}
+	w.Header().Set("Content-Type", contentType)
+	// An error means that nobody is there any more to be told.
+	_ = writeExplanations(w, cases, text)
+}
+
+// writeExplanations explains cases, as text or as JSON.
+func writeExplanations(w io.Writer, cases []explain.Case, text bool) error {
 	explanations := make([]explain.Explanation, len(cases))
 	for i := range cases {
 		explanations[i] = explain.Of(&cases[i])
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	if strings.HasPrefix(r.Header.Get("Accept"), "text/plain") {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		for i := range explanations {
-			if i > 0 {
-				_, _ = io.WriteString(w, "\n\n")
-			}
-			// An error means that nobody is there any more to be told.
-			_ = explanations[i].WriteText(w)
-		}
-		return
+	if !text {
+		return json.NewEncoder(w).Encode(map[string]any{"explanations": explanations})
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"explanations": explanations})
+	for i := range explanations {
+		if i > 0 {
+			if _, err := io.WriteString(w, "\n\n"); err != nil {
+				return err
+			}
+		}
+		if err := explanations[i].WriteText(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ExplainRecorded writes why something was decided, by what gateways have recorded
+// at paths: a request by its name, a fingerprint, or a sender's request. Of many
+// decisions it tells the newest.
+func ExplainRecorded(ctx context.Context, w io.Writer, key string, paths []string, asJSON bool) error {
+	files, err := recording.Find(paths...)
+	if err != nil {
+		return err
+	}
+	rings := make(map[string]*explain.Ring)
+	var cases []explain.Case
+	for e, err := range recording.Read(files...) {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, recording.ErrDamaged): // by a crash, or it is being written
+			continue
+		case err != nil:
+			return err
+		case e.Start != nil:
+			if rings[e.Instance], err = recordedRing(e); err != nil {
+				return err
+			}
+		case rings[e.Instance] != nil && about(e, key):
+			remember(rings[e.Instance], e)
+			cases = append(rings[e.Instance].Lookup(key, maxExplained), cases...)
+			cases = cases[:min(len(cases), maxExplained)]
+			rings[e.Instance].Forget()
+		}
+	}
+	if len(cases) == 0 {
+		return fmt.Errorf("%s: no decision about it is in the recordings", key)
+	}
+	return writeExplanations(w, cases, !asJSON)
+}
+
+// about reports whether an entry has a decision about something.
+func about(e *recording.Entry, key string) bool {
+	is := func(d *gateway.Decision) bool { return d.Request == key || d.Fingerprint.String() == key }
+	switch {
+	case e.Request != nil:
+		return e.Request.ID == key || slices.ContainsFunc(e.Request.Decisions, func(d gateway.Decision) bool { return is(&d) })
+	case e.Drained != nil:
+		return is(&e.Drained.Decision)
+	case e.Reviewed != nil:
+		return is(&e.Reviewed.Decision)
+	default:
+		return false
+	}
+}
+
+// remember adds a recorded entry to a ring.
+func remember(ring *explain.Ring, e *recording.Entry) {
+	switch {
+	case e.Request != nil:
+		ring.Add(explain.Exchange{
+			At: e.At, RequestID: e.Request.ID, Source: e.Request.Source, Body: e.Request.Body,
+			Decisions: e.Request.Decisions, Rules: e.Request.Rules,
+		})
+	case e.Drained != nil:
+		ring.AddKept(explain.Drained, e.Drained.Signal.Restore(), &e.Drained.Decision)
+	case e.Reviewed != nil:
+		ring.AddKept(explain.Reviewed, e.Reviewed.Signal.Restore(), &e.Reviewed.Decision)
+	}
+}
+
+// recordedRing returns a ring for what an instance decided.
+func recordedRing(e *recording.Entry) (*explain.Ring, error) {
+	c, err := config.FromRecorded(e.Start.Config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Instance, err)
+	}
+	return explain.NewRing(explain.RingOptions{
+		Decode: decoder(c), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, e.Instance),
+	})
 }
 
 // turned returns what records what others do with requests, nil where nothing is

@@ -143,6 +143,13 @@ func (r *Ring) add(k *kept) {
 	}
 }
 
+// Forget forgets all that was added.
+func (r *Ring) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept, r.first, r.decisions, r.bytes = nil, 0, 0, 0
+}
+
 // Len returns how many decisions are kept, and of how many bytes.
 func (r *Ring) Len() (decisions, bytes int) {
 	r.mu.Lock()

@@ -109,18 +109,43 @@ func (r *request) change(change func(*gateway.Request)) {
 // more, unless it is a storm that others are members of.
 func (w *world) add(made *gateway.Request, h *gateway.Holding) {
 	r := &request{Request: made, holding: h}
-	l := w.line(made.Fingerprint)
-	if before := l.newest; before != nil && before.Fingerprint == made.Fingerprint && before.Storm == nil {
-		w.free(before)
-		delete(w.requests, before.Name())
-	}
-	l.newest, l.highest = r, max(l.highest, made.Sequence)
 	w.requests[made.Name()] = r
+	l := w.stand(made.Fingerprint, r)
+	l.highest = max(l.highest, made.Sequence)
 	if made.Storm != nil {
 		r.members = make(map[gateway.Fingerprint]*member)
 		g := w.group(made.Storm.Group)
 		g.open = append(g.open, r)
 	}
+}
+
+// stand makes r stand for f. What stood for it is needed no more, but for a storm
+// that others are members of, or may join.
+func (w *world) stand(f gateway.Fingerprint, r *request) *line {
+	l := w.line(f)
+	before := l.newest
+	l.newest = r
+	if before != nil && before != r {
+		w.forget(before, f)
+	}
+	return l
+}
+
+// forget gives up a request that stands for f no more.
+func (w *world) forget(r *request, f gateway.Fingerprint) {
+	if r.Storm != nil {
+		if r.Storm.Closed.IsZero() {
+			return
+		}
+		delete(r.members, f)
+		if l := w.lines[r.Fingerprint]; len(r.members) > 0 || l != nil && l.newest == r {
+			return
+		}
+	} else if r.Fingerprint != f {
+		return
+	}
+	w.free(r)
+	delete(w.requests, r.Name())
 }
 
 func (w *world) group(g gateway.Group) *group {
@@ -316,7 +341,7 @@ func (w *world) Join(_ context.Context, storm *gateway.Request, j gateway.Joinin
 	if r.members[f] == nil {
 		r.members[f] = &member{owner: gateway.BudgetOwner(j.Signal.Resource, j.Signal.Owner)}
 	}
-	w.line(f).newest = r
+	w.stand(f, r)
 	noted, err := w.see(f, r.Request, gateway.SightingOf(j.Signal))
 	r.change(func(next *gateway.Request) { next.Storm.Members, next.Storm.LastMember = len(r.members), w.at })
 	return noted, err
@@ -327,6 +352,11 @@ func (w *world) CloseStorms(_ context.Context, open []*gateway.Request, at time.
 	for _, storm := range open {
 		if r := w.requests[storm.Name()]; r != nil {
 			r.change(func(next *gateway.Request) { next.Storm.Closed = at })
+			for f := range r.members {
+				if l := w.lines[f]; l == nil || l.newest != r {
+					delete(r.members, f)
+				}
+			}
 		}
 		g := w.group(storm.Storm.Group)
 		g.open, g.closed = nil, at

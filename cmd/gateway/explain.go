@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"kubernaut.io/gateway/app"
 )
 
 const (
@@ -20,8 +22,9 @@ const (
 )
 
 type explainOptions struct {
-	admin  string
-	output reportFormat
+	admin      string
+	recordings []string
+	output     reportFormat
 }
 
 func newExplain() *cobra.Command {
@@ -35,16 +38,22 @@ whole chain of reasons: where the signal came from and what it is about, what wa
 known of it, which rule answered, and what became of it. The newest comes first.
 
 A gateway keeps its last 10,000 decisions. Of older ones it tells what stands in
-the RemediationRequest. Each replica knows its own decisions.`,
+the RemediationRequest. Each replica knows its own decisions. With --recording the
+answer comes from what gateways have recorded, and no gateway is asked.`,
 		Example: `  gateway explain rr-4be1b6b1a7d3c0c2b6a1f0d9e8c7b6a5f4e3d2c1
   gateway explain 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --admin http://10.0.0.7:9090
+  gateway explain rr-4be1b6b1a7d3c0c2b6a1f0d9e8c7b6a5f4e3d2c1 --recording recordings/
   gateway explain rr-4be1b6b1a7d3c0c2b6a1f0d9e8c7b6a5f4e3d2c1 --output json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(o.recordings) > 0 {
+				return app.ExplainRecorded(cmd.Context(), cmd.OutOrStdout(), args[0], o.recordings, o.output == "json")
+			}
 			return explainKey(cmd.Context(), o, args[0], cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&o.admin, "admin", "http://127.0.0.1:9090", "`URL` of the gateway's operators' port")
+	cmd.Flags().StringArrayVar(&o.recordings, "recording", nil, "look into recordings at `PATH`, a file or a folder, and ask no gateway")
 	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
 	return cmd
 }

@@ -26,6 +26,7 @@ const (
 	kindBare    = "bare"    // a server that decodes into a struct and counts
 	kindWalk    = "walk"    // the same with the gateway's own adapter
 	kindRedis   = "redis"   // the whole gateway with its ledger in Redis
+	kindRecord  = "record"  // the whole gateway, which records
 )
 
 // role is what a child process does.
@@ -38,6 +39,8 @@ type role struct {
 	Storms bool
 	// Redis is the address of a gateway's Redis; empty for none.
 	Redis string
+	// Record is where a gateway records; empty for nowhere.
+	Record string
 }
 
 // commands that a child process takes on stdin. It answers each with a line of
@@ -82,7 +85,7 @@ func RunChild() (played bool, err error) {
 	defer cancel()
 	c := &calls{}
 	play := map[string]func(context.Context, role, *calls) (at greeting, done <-chan error, err error){
-		kindGateway: playGateway, kindRedis: playGateway, kindBare: playBare, kindWalk: playBare,
+		kindGateway: playGateway, kindRedis: playGateway, kindRecord: playGateway, kindBare: playBare, kindWalk: playBare,
 	}[r.Kind]
 	if play == nil {
 		return true, fmt.Errorf("no role %q", r.Kind)

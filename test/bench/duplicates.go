@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	// redisTarget is the same with Redis, where a body holds redisAlerts or more.
 	redisTarget = 0.4
 	redisAlerts = 10
+	// recordTarget is what a gateway that records must do of what one does that
+	// does not.
+	recordTarget = 0.97
 )
 
 // Duplicates measures webhooks of which every alert has a request already,
@@ -38,10 +42,16 @@ func Duplicates(ctx context.Context, o Options) error {
 	}
 	defer func() { _ = redis.Close() }()
 	servers := make(map[string]*process)
-	for _, kind := range []string{kindGateway, kindBare, kindWalk, kindRedis} {
+	for _, kind := range []string{kindGateway, kindBare, kindWalk, kindRedis, kindRecord} {
 		r := role{Kind: kind, Kubeconfig: o.Kubeconfig, Namespace: "bench-duplicates-" + kind}
 		if kind == kindRedis {
 			r.Redis = redis.Address()
+		}
+		if kind == kindRecord {
+			if r.Record, err = os.MkdirTemp("", "gateway-recording-"); err != nil {
+				return err
+			}
+			defer os.RemoveAll(r.Record)
 		}
 		if _, err := o.install(ctx, r.Namespace); err != nil {
 			return err
@@ -59,6 +69,7 @@ func Duplicates(ctx context.Context, o Options) error {
 		"CPU bare", "CPU gateway", "mallocs bare", "mallocs gateway", "status writes/s")
 	shared := o.table("alerts/body, with Redis", "bare/s", "gateway/s", "of bare", "of without Redis",
 		"CPU gateway", "mallocs gateway", "calls to Redis/s", "CPU Redis")
+	recorded := o.table("alerts/body, recorded", "without/s", "recorded/s", "of without", "CPU recorded", "mallocs recorded")
 	var missed []error
 	for _, n := range []int{1, 10, 100} {
 		d := duplicates{Options: o, servers: servers, redis: redis, alerts: n, body: newAlerts().body(n*1000, n)}
@@ -67,12 +78,14 @@ func Duplicates(ctx context.Context, o Options) error {
 		}
 		d.tell(t)
 		d.tellRedis(shared)
-		missed = append(missed, d.judge(kindGateway, duplicateTarget))
+		recorded.row(n, d.rate(kindGateway), d.rate(kindRecord), d.ratio(kindRecord, kindGateway), d.cpu(kindRecord), d.mallocs(kindRecord))
+		missed = append(missed, d.judge(kindRecord, kindGateway, recordTarget))
+		missed = append(missed, d.judge(kindGateway, kindBare, duplicateTarget))
 		if n >= redisAlerts {
-			missed = append(missed, d.judge(kindRedis, redisTarget))
+			missed = append(missed, d.judge(kindRedis, kindBare, redisTarget))
 		}
 	}
-	return errors.Join(append(missed, t.Flush(), shared.Flush())...)
+	return errors.Join(append(missed, t.Flush(), shared.Flush(), recorded.Flush())...)
 }
 
 // duplicates measures one size of body.
@@ -119,7 +132,7 @@ func (d *duplicates) profile(measure func(context.Context) error) func(context.C
 
 func (d *duplicates) measure(ctx context.Context) error {
 	d.runs = make(map[string][]run)
-	for _, kind := range []string{kindGateway, kindRedis} {
+	for _, kind := range []string{kindGateway, kindRedis, kindRecord} {
 		opening := load{addr: d.servers[kind].addr, connections: 1, next: times(1, d.body), want: http.StatusCreated}
 		if _, err := opening.run(ctx); err != nil {
 			return fmt.Errorf("%s: create the requests: %w", kind, err)
@@ -221,9 +234,9 @@ func (d *duplicates) ratio(kind, to string) float64 {
 	return median(ratios)
 }
 
-func (d *duplicates) judge(kind string, target float64) error {
-	if ratio := d.ratio(kind, kindBare); ratio < target {
-		return fmt.Errorf("%w: %s, %d alerts a body at %.2f of the bare server, want %.2f", ErrTarget, kind, d.alerts, ratio, target)
+func (d *duplicates) judge(kind, to string, target float64) error {
+	if ratio := d.ratio(kind, to); ratio < target {
+		return fmt.Errorf("%w: %s, %d alerts a body at %.2f of %s, want %.2f", ErrTarget, kind, d.alerts, ratio, to, target)
 	}
 	return nil
 }

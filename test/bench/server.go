@@ -89,6 +89,7 @@ func playGateway(ctx context.Context, r role, c *calls) (at greeting, done <-cha
 	if r.Redis != "" {
 		conf.Redis.Addresses = []string{r.Redis}
 	}
+	conf.Record.Dir = r.Record
 	a, err := app.New(app.Options{
 		Config: conf, REST: c.wrap(reach), Logger: slog.New(slog.DiscardHandler), Version: "bench",
 	})

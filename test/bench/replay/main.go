@@ -25,8 +25,12 @@ import (
 	"kubernaut.io/gateway/replay"
 )
 
-// perWebhook is how many alerts a webhook has.
-const perWebhook = 20
+const (
+	// perWebhook is how many alerts a webhook has.
+	perWebhook = 20
+	// maxWaiting is how many webhooks wait to be written at most.
+	maxWaiting = 8000
+)
 
 func main() {
 	signals := flag.Int("signals", 1_000_000, "how many signals")
@@ -132,9 +136,9 @@ func record(ctx context.Context, signals int, dir string) error {
 	told := counter{make(chan int, 1<<16), make(chan int, 1<<16)}
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	w, err := recording.New(recording.Options{
-		Dir: dir, Instance: "gateway-0", Share: 1, MaxBytes: 64 << 30, QueueBytes: 256 << 20, Observer: told,
+		Dir: dir, Instance: "gateway-0", Share: 1, MaxBytes: 64 << 30, QueueBytes: 512 << 20, Observer: told,
 		Start:  func() recording.Start { return recording.Start{Config: c.Recorded()} },
-		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -150,7 +154,7 @@ func record(ctx context.Context, signals int, dir string) error {
 			stop()
 			return err
 		}
-		for waiting++; waiting > 256; {
+		for waiting++; waiting > maxWaiting; {
 			select {
 			case written := <-told.written:
 				waiting -= written

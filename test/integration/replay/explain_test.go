@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"kubernaut.io/gateway/app"
+	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/explain"
 	"kubernaut.io/gateway/test/harness"
 )
@@ -46,7 +48,8 @@ func mustExplain(t *testing.T, g *harness.Gateway, key string) []explain.Explana
 // it, and of one that only has what stands in the cluster.
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	g := shared.Start(t)
+	dir := t.TempDir()
+	g := shared.Start(t, func(c *config.Config) { c.Record.Dir = dir })
 	alert := harness.Firing("Fault", "shop", "web-0", "severity", "critical", "environment", "staging")
 	first := g.Post(t, "prometheus", harness.Webhook(alert))
 	second := g.Post(t, "prometheus", harness.Webhook(alert, harness.Firing("Watchdog", "", "", "severity", "none")))
@@ -70,6 +73,17 @@ func TestExplain(t *testing.T) {
 	if status, text := ask(t, g, signal.Fingerprint, "text/plain"); status != http.StatusOK ||
 		!strings.Contains(text, "table critical/staging") || !strings.Contains(text, "was created") {
 		t.Errorf("%d %s", status, text)
+	}
+
+	g.Stop(t)
+	for _, key := range []string{signal.RemediationRequest.Name, signal.Fingerprint, first.RequestID} {
+		var text strings.Builder
+		if err := app.ExplainRecorded(t.Context(), &text, key, []string{dir}, false); err != nil || !strings.Contains(text.String(), "was created") {
+			t.Errorf("%s, from the recording: %v, %s", key, err, &text)
+		}
+	}
+	if err := app.ExplainRecorded(t.Context(), io.Discard, "rr-0000", []string{dir}, false); err == nil {
+		t.Error("what was never decided is explained")
 	}
 
 	later := shared.StartIn(t, g.Namespace, shared.REST)
