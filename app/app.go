@@ -269,7 +269,7 @@ func (a *App) Run(ctx context.Context) error {
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)
 	after(a.ready, a.watchFiles)
-	after(a.usable, a.past.run)
+	after(a.ready, a.past.run)
 	if a.redis != nil {
 		after(a.usable, a.redis.Run)
 	}

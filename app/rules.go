@@ -80,10 +80,12 @@ func (r *refusal) stands(by *config.Policy, revision string) bool {
 
 // newRules returns the rules of the configuration, whose policy start loads.
 func newRules(o *Options, metrics *telemetry.Metrics) *rules {
-	return &rules{
+	r := &rules{
 		load: o.Reload, metrics: metrics, logger: o.Logger.With("component", "rules"),
 		read: o.Config, config: o.Config, wrong: make(map[string]string), life: context.Background(),
 	}
+	r.began()
+	return r
 }
 
 // start loads the policy and puts the rules in force, before any signal is
@@ -121,16 +123,21 @@ func (r *rules) swap() {
 		next.Policy = r.withoutPolicy()
 	}
 	r.inForce.Store(&next)
-	started := recording.Start{Config: r.config.Recorded(), Spool: r.config.Spool.Dir != ""}
-	if r.policy != nil {
-		started.Policy = r.policy.Texts()
-	}
-	r.started.Store(&started)
+	r.began()
 	if r.restarted != nil {
 		r.restarted()
 	}
 	r.metrics.PolicyInForce(revision)
 	r.logger.Info("rules in force", "revision", next.Revision, "policy", revision)
+}
+
+// began notes by what is decided from now on.
+func (r *rules) began() {
+	start := recording.Start{Config: r.config.Recorded(), Spool: r.config.Spool.Dir != ""}
+	if r.policy != nil {
+		start.Policy = r.policy.Texts()
+	}
+	r.started.Store(&start)
 }
 
 // recorded returns by what is decided now, for a recording.
