@@ -173,7 +173,7 @@ func (p *Pipeline) book(ctx context.Context, t *turn, o *Order) (release func())
 
 // release gives a place back, unless its request may have been created.
 func (p *Pipeline) release(b *Booking) {
-	if !p.Sink.Holds(b.ID) {
+	if !p.Sink.Holds(b.Holding) {
 		p.Ledger.Release([]Holding{b.Holding})
 	}
 }

@@ -97,7 +97,7 @@ type Sink interface {
 	// than a limit it may leave some out.
 	Holdings(h Holding, limits BudgetLimits) []Holding
 	// Holds reports whether a place is one of those requests'.
-	Holds(id string) bool
+	Holds(h Holding) bool
 	// Memberships returns the MembershipIDs that a workload has in unfinished
 	// storm requests whose path is not manual, as far as their members are listed
 	// in full.

@@ -348,8 +348,8 @@ func (k *memorySink) Holdings(gateway.Holding, gateway.BudgetLimits) []gateway.H
 }
 
 // Holds implements gateway.Sink.
-func (k *memorySink) Holds(id string) bool {
-	return slices.ContainsFunc(k.Holdings(gateway.Holding{}, gateway.BudgetLimits{}), func(h gateway.Holding) bool { return h.ID == id })
+func (k *memorySink) Holds(h gateway.Holding) bool {
+	return slices.ContainsFunc(k.Holdings(h, gateway.BudgetLimits{}), func(held gateway.Holding) bool { return held.ID == h.ID })
 }
 
 // Memberships implements gateway.Sink.

@@ -479,8 +479,8 @@ func (t *tapedSink) Holdings(h Holding, limits BudgetLimits) []Holding {
 }
 
 // Holds implements Sink.
-func (t *tapedSink) Holds(id string) bool {
-	return unless(t.tape, OpHolds, nil, func() bool { return t.Sink.Holds(id) }, isFalse)
+func (t *tapedSink) Holds(h Holding) bool {
+	return unless(t.tape, OpHolds, nil, func() bool { return t.Sink.Holds(h) }, isFalse)
 }
 
 // Memberships implements Sink.

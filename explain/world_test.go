@@ -208,7 +208,7 @@ func (k sink) Holdings(gateway.Holding, gateway.BudgetLimits) []gateway.Holding 
 	}
 	return held
 }
-func (k sink) Holds(string) bool           { return false }
+func (k sink) Holds(gateway.Holding) bool  { return false }
 func (k sink) Memberships(string) []string { return nil }
 func (k sink) Storms(g gateway.Group) ([]*gateway.Request, time.Time) {
 	return slices.Clone(k.storms[g]), k.closed[g]

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -12,11 +15,12 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/workqueue"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/api/v1alpha1"
@@ -40,6 +44,9 @@ const (
 	// to people within seconds, and leaves room for what senders wait for.
 	approvalRate    = 20
 	approvalWriters = 4
+	// approvalInterval is how often it is looked what is to be written, or up to
+	// twice that: replicas take turns by chance.
+	approvalInterval = 500 * time.Millisecond
 	// approvalRetry is when a condition that the API did not take is tried again.
 	approvalRetry = 30 * time.Second
 )
@@ -97,27 +104,34 @@ func deadline(c *metav1.Condition) (until time.Time, ok bool) {
 	return until, err == nil
 }
 
-// seeApproval notes how far the approval of r has come, and has it looked after
-// where that is news. It is called under the lock.
+// seeApproval notes how far the approval of r has come. It is called under the lock.
 func (x *index) seeApproval(r *record, o *observation) {
-	until := pack(o.until)
-	news := r.approval != o.approval || r.until != until
-	r.approval, r.until = o.approval, until
-	if news && r.approval != approvalSettled {
-		x.awaits(r.key())
-	}
+	r.approval, r.until = o.approval, pack(o.until)
 }
 
-// approvalStep is what is next to be done about a request's approval: nothing,
-// to write a condition, or to wait.
+// dueApprovals returns the requests about whose approval something is to be
+// written now. Those that wait have a place in the budget too.
+func (x *index) dueApprovals(now time.Time) []key {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var due []key
+	for _, r := range x.holdings.all {
+		if r.approval != approvalSettled && (r.approval == approvalUnasked || !now.Before(unpack(r.until))) {
+			due = append(due, r.key())
+		}
+	}
+	return due
+}
+
+// approvalStep is what is next to be written about a request's approval, with no
+// condition for nothing.
 type approvalStep struct {
 	condition *metav1.Condition
 	// version is the resourceVersion that the condition was computed from.
 	version uint64
-	wait    time.Duration
 }
 
-// nextApproval returns what is next to be done about the approval of a request.
+// nextApproval returns what is next to be written about the approval of a request.
 // Its deadline stands where it was told, whatever the expiry has become since.
 func (x *index) nextApproval(k key, namespace string, expiry time.Duration, now time.Time) approvalStep {
 	x.mu.RLock()
@@ -136,7 +150,7 @@ func (x *index) nextApproval(k key, namespace string, expiry time.Duration, now 
 	case r.approval == approvalUnasked:
 		return approvalStep{condition: waiting(k.name(), namespace, now, until), version: r.version}
 	default:
-		return approvalStep{wait: until.Sub(now)}
+		return approvalStep{}
 	}
 }
 
@@ -182,13 +196,15 @@ func approvalDocument(name, namespace, version string, c *metav1.Condition) ([]b
 	})
 }
 
-// approvals are the requests that wait for approval, each until something is to
-// be done about it. Every replica looks after all of them: which one writes
-// follows from the resourceVersion.
+// approvals looks after the requests that wait for approval. Every replica looks
+// after all of them: which one writes follows from the resourceVersion.
 type approvals struct {
 	expiry  time.Duration
-	queue   workqueue.TypedDelayingInterface[key]
 	limiter *rate.Limiter
+
+	mu sync.Mutex
+	// later are the requests that are left alone until then.
+	later map[key]time.Time
 	// failing says that it was logged that the API takes no condition.
 	failing atomic.Bool
 }
@@ -199,16 +215,29 @@ func newApprovals(expiry time.Duration) *approvals {
 		return nil
 	}
 	return &approvals{
-		expiry: expiry, queue: workqueue.NewTypedDelayingQueue[key](),
-		limiter: rate.NewLimiter(approvalRate, approvalRate),
+		expiry: expiry, limiter: rate.NewLimiter(approvalRate, approvalRate), later: make(map[key]time.Time),
 	}
 }
 
-// add has a request looked after, once other replicas may have done so.
-func (a *approvals) add(k key) {
-	if a != nil {
-		a.queue.AddAfter(k, disputePause())
-	}
+// choose returns which of the due requests are to be looked after now: any, so
+// that replicas seldom take the same, and as many as may be written in a second.
+func (a *approvals) choose(due []key, now time.Time) []key {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.later, func(_ key, until time.Time) bool { return !now.Before(until) })
+	due = slices.DeleteFunc(due, func(k key) bool {
+		_, waits := a.later[k]
+		return waits
+	})
+	rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
+	return due[:min(len(due), approvalRate)]
+}
+
+// postpone has a request left alone for a while.
+func (a *approvals) postpone(k key, until time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.later[k] = until
 }
 
 // approvalLoop asks for approvals, and ends those that nobody gave in time,
@@ -217,38 +246,31 @@ func (s *Sink) approvalLoop(ctx context.Context) {
 	if s.approvals == nil {
 		return
 	}
-	defer context.AfterFunc(ctx, s.approvals.queue.ShutDown)()
-	var workers sync.WaitGroup
-	for range approvalWriters {
-		workers.Go(func() {
-			for {
-				k, shutdown := s.approvals.queue.Get()
-				if shutdown {
-					return
-				}
-				s.handOff(ctx, k)
-				s.approvals.queue.Done(k)
-			}
-		})
-	}
-	workers.Wait()
+	wait.JitterUntilWithContext(ctx, s.lookAfterApprovals, approvalInterval, 1, true)
 }
 
-// handOff does what is next about the approval of a request.
+func (s *Sink) lookAfterApprovals(ctx context.Context) {
+	var writers errgroup.Group
+	writers.SetLimit(approvalWriters)
+	now := s.Now()
+	for _, k := range s.approvals.choose(s.index.dueApprovals(now), now) {
+		writers.Go(func() error {
+			s.handOff(ctx, k)
+			return nil
+		})
+	}
+	_ = writers.Wait() // none fails
+}
+
+// handOff writes what is next about the approval of a request.
 func (s *Sink) handOff(ctx context.Context, k key) {
-	next := func() approvalStep {
-		return s.index.nextApproval(k, s.options.Namespace, s.approvals.expiry, s.Now())
+	if s.approvals.limiter.Wait(ctx) != nil {
+		return
 	}
-	step := next()
-	if step.condition != nil && s.approvals.limiter.Wait(ctx) == nil {
-		// Another replica may have been first meanwhile.
-		if step = next(); step.condition != nil {
-			s.writeApproval(ctx, k, step)
-			return
-		}
-	}
-	if step.wait > 0 {
-		s.approvals.queue.AddAfter(k, step.wait+disputePause())
+	// Another replica may have been first meanwhile.
+	step := s.index.nextApproval(k, s.options.Namespace, s.approvals.expiry, s.Now())
+	if step.condition != nil {
+		s.writeApproval(ctx, k, step)
 	}
 }
 
@@ -269,20 +291,15 @@ func (s *Sink) writeApproval(ctx context.Context, k key, step approvalStep) {
 		if step.condition.Reason == v1alpha1.ReasonExpired {
 			s.options.Logger.Info("nobody approved a remediation in time", "component", "kube", "request", k.name())
 		}
-	case ctx.Err() != nil:
-	case errors.Is(err, gateway.ErrHeld):
-		s.approvals.queue.AddAfter(k, approvalRetry)
+		return
+	case ctx.Err() != nil, errors.Is(err, gateway.ErrHeld):
 	case apierrors.IsConflict(err), absent(err, k.name()):
-		pause := disputePause()
-		if _, err := s.look(ctx, k); err != nil {
-			pause = approvalRetry
+		if _, err := s.look(ctx, k); err == nil {
+			return
 		}
-		s.approvals.queue.AddAfter(k, pause)
-	default:
-		if !s.approvals.failing.Swap(true) {
-			s.options.Logger.Error("the condition Approved can't be written; it will be tried again",
-				"component", "kube", "request", k.name(), "error", err)
-		}
-		s.approvals.queue.AddAfter(k, approvalRetry)
+	case !s.approvals.failing.Swap(true):
+		s.options.Logger.Error("the condition Approved can't be written; it will be tried again",
+			"component", "kube", "request", k.name(), "error", err)
 	}
+	s.approvals.postpone(k, s.Now().Add(approvalRetry))
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,26 +62,21 @@ func TestObserveApproval(t *testing.T) {
 	}
 }
 
-// The index has a request looked after whenever it has come to wait, and not at
-// each of its many other changes.
-func TestTheIndexTellsOfApprovals(t *testing.T) {
+// The index knows about which requests something is to be written at noon.
+func TestDueApprovals(t *testing.T) {
 	x := newIndex("", lateFiring)
-	told := 0
-	x.awaits = func(key) { told++ }
 	const until = "waits, until 2026-05-01T13:00:00Z"
 	for i, step := range []struct {
-		rr   *v1alpha1.RemediationRequest
-		told int
+		rr  *v1alpha1.RemediationRequest
+		due bool
 	}{
-		{asked(gateway.Conservative, ""), 1},
-		{asked(gateway.Conservative, ""), 1},
-		{asked(gateway.Conservative, "", approvedIs("Unknown", until)), 2},
-		{asked(gateway.Conservative, "pending", approvedIs("Unknown", until)), 2},
-		{asked(gateway.Conservative, ""), 3}, // somebody took it away
-		{asked(gateway.Conservative, "completed"), 3},
-		{asked(gateway.Conservative, "processing", approvedIs("Unknown", until)), 4}, // taken up again
-		{asked(gateway.Conservative, "processing", approvedIs("Unknown", "waits, until 2026-05-01T12:30:00Z")), 5},
-		{asked(gateway.Conservative, "processing", approvedIs("True", "by admin")), 5},
+		{asked(gateway.Conservative, ""), true},
+		{asked(gateway.Conservative, "", approvedIs("Unknown", until)), false},
+		{asked(gateway.Conservative, ""), true}, // somebody took it away
+		{asked(gateway.Conservative, "completed"), false},
+		{asked(gateway.Conservative, "processing", approvedIs("Unknown", until)), false}, // taken up again
+		{asked(gateway.Conservative, "processing", approvedIs("Unknown", "waits, until 2026-05-01T12:00:00Z")), true},
+		{asked(gateway.Conservative, "processing", approvedIs("True", "by admin")), false},
 	} {
 		o, err := observe(step.rr, "")
 		if err != nil {
@@ -88,9 +84,39 @@ func TestTheIndexTellsOfApprovals(t *testing.T) {
 		}
 		o.version = uint64(i + 1)
 		x.see(o)
-		if told != step.told {
-			t.Fatalf("after step %d it was told %d times, want %d", i, told, step.told)
+		if due := x.dueApprovals(noon); (len(due) == 1) != step.due {
+			t.Fatalf("after step %d are due %v, want one: %v", i, due, step.due)
 		}
+	}
+}
+
+// Of many that are due some are taken, other ones each time, and none that is
+// left alone for a while.
+func TestChooseApprovals(t *testing.T) {
+	a := newApprovals(time.Hour)
+	var due []key
+	for n := range int64(100) {
+		due = append(due, key{sequence: n})
+	}
+	seen := make(map[key]bool)
+	for range 100 {
+		chosen := a.choose(slices.Clone(due), noon)
+		if len(chosen) != approvalRate {
+			t.Fatalf("%d are chosen, want %d", len(chosen), approvalRate)
+		}
+		for _, k := range chosen {
+			seen[k] = true
+		}
+	}
+	if len(seen) != len(due) {
+		t.Errorf("of %d only %d were ever chosen", len(due), len(seen))
+	}
+	a.postpone(due[0], noon.Add(time.Minute))
+	if chosen := a.choose(due[:1], noon.Add(time.Minute-1)); len(chosen) > 0 {
+		t.Error("what was to wait was chosen")
+	}
+	if chosen := a.choose([]key{{sequence: 0}}, noon.Add(time.Minute)); len(chosen) != 1 || len(a.later) > 0 {
+		t.Errorf("after a minute are chosen %v, and left alone %v", chosen, a.later)
 	}
 }
 
@@ -102,15 +128,14 @@ func TestNextApproval(t *testing.T) {
 		after  time.Duration
 		reason string
 		says   string
-		wait   time.Duration
 	}{
-		"to be told":           {asked(gateway.Conservative, ""), time.Second, "WaitingForApproval", " until 2026-05-01T13:00:00Z", 0},
-		"at the last moment":   {asked(gateway.Conservative, ""), time.Hour - 1, "WaitingForApproval", " until 2026-05-01T13:00:00Z", 0},
-		"told too late":        {asked(gateway.Conservative, ""), time.Hour, "Expired", "nobody approved it until 2026-05-01T13:00:00Z", 0},
-		"waits":                {asked(gateway.Conservative, "", approvedIs("Unknown", until)), 90 * time.Minute, "", "", 30 * time.Minute},
-		"its own deadline":     {asked(gateway.Conservative, "", approvedIs("Unknown", until)), 2 * time.Hour, "Expired", "until 2026-05-01T14:00:00Z", 0},
-		"approved":             {asked(gateway.Conservative, "", approvedIs("True", "by admin")), 2 * time.Hour, "", "", 0},
-		"finished by the time": {asked(gateway.Conservative, "failed", approvedIs("Unknown", until)), 3 * time.Hour, "", "", 0},
+		"to be told":           {asked(gateway.Conservative, ""), time.Second, "WaitingForApproval", " until 2026-05-01T13:00:00Z"},
+		"at the last moment":   {asked(gateway.Conservative, ""), time.Hour - 1, "WaitingForApproval", " until 2026-05-01T13:00:00Z"},
+		"told too late":        {asked(gateway.Conservative, ""), time.Hour, "Expired", "nobody approved it until 2026-05-01T13:00:00Z"},
+		"waits":                {asked(gateway.Conservative, "", approvedIs("Unknown", until)), 90 * time.Minute, "", ""},
+		"its own deadline":     {asked(gateway.Conservative, "", approvedIs("Unknown", until)), 2 * time.Hour, "Expired", "until 2026-05-01T14:00:00Z"},
+		"approved":             {asked(gateway.Conservative, "", approvedIs("True", "by admin")), 2 * time.Hour, "", ""},
+		"finished by the time": {asked(gateway.Conservative, "failed", approvedIs("Unknown", until)), 3 * time.Hour, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newIndex("", lateFiring)
@@ -121,8 +146,8 @@ func TestNextApproval(t *testing.T) {
 			x.see(o)
 			now := noon.Add(test.after)
 			step := x.nextApproval(k, "system", time.Hour, now)
-			if step.wait != test.wait || (step.condition != nil) != (test.reason != "") {
-				t.Fatalf("the next is %+v, want %q or to wait %v", step, test.reason, test.wait)
+			if (step.condition != nil) != (test.reason != "") {
+				t.Fatalf("the next is %+v, want %q", step, test.reason)
 			}
 			if c := step.condition; c != nil && (c.Reason != test.reason || !strings.HasSuffix(c.Message, test.says) || !c.LastTransitionTime.Time.Equal(now) || step.version != 7) {
 				t.Errorf("the next is %+v of version %d, want %q saying %q", c, step.version, test.reason, test.says)

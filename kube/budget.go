@@ -2,7 +2,6 @@ package kube
 
 import (
 	"iter"
-	"maps"
 	"slices"
 
 	"kubernaut.io/gateway"
@@ -33,36 +32,52 @@ func resourceOf(r *v1alpha1.ResourceReference) gateway.Resource {
 	return gateway.Resource{APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 }
 
-// holdings are the places that requests have in the automation's budget. The
-// zero value is not ready to use.
+// holdings are the places that requests have in the automation's budget. Most
+// requests have one, so what is kept of a place is little: its ID is the request's
+// name and time, and its record knows the rest. The zero value is not ready to use.
 type holdings struct {
-	of  map[*record]gateway.Holding
-	ids map[string]*record
-	// byOwner and byNamespace are the records of of by what they count for, and
-	// storms those that have members.
-	byOwner, byNamespace map[string][]*record
-	storms               []*record
+	all []*record
+	// byOwner is the newest place of each workload, and byNamespace those of each
+	// namespace.
+	byOwner     map[string]*record
+	byNamespace map[string][]*record
+	// storms are those places that have members.
+	storms []*record
+}
+
+// place is a request's in the automation's budget.
+type place struct {
+	owner, namespace string
+	// next has the place before it of the same owner.
+	next *record
+	// at is where it stands among all.
+	at int
 }
 
 func newHoldings() holdings {
-	return holdings{
-		of: make(map[*record]gateway.Holding), ids: make(map[string]*record),
-		byOwner: make(map[string][]*record), byNamespace: make(map[string][]*record),
-	}
+	return holdings{byOwner: make(map[string]*record), byNamespace: make(map[string][]*record)}
+}
+
+// holding returns r's place, which it has.
+func (r *record) holding() gateway.Holding {
+	id := gateway.HoldingID(gateway.RequestName(r.fingerprint, r.sequence), unpack(r.received))
+	return gateway.Holding{ID: id, Owner: r.place.owner, Namespace: r.place.namespace}
 }
 
 // put gives r a place. A request keeps the one that it has: what it is about does
 // not change.
 func (p *holdings) put(r *record, h gateway.Holding) {
-	if _, held := p.of[r]; held {
+	if r.place != nil {
 		return
 	}
-	p.of[r], p.ids[h.ID] = h, r
+	r.place = &place{owner: h.Owner, namespace: intern(h.Namespace), at: len(p.all)}
+	p.all = append(p.all, r)
 	if h.Owner != "" {
-		p.byOwner[h.Owner] = append(p.byOwner[h.Owner], r)
+		r.place.next = p.byOwner[h.Owner]
+		p.byOwner[h.Owner] = r
 	}
 	if h.Namespace != "" {
-		p.byNamespace[h.Namespace] = append(p.byNamespace[h.Namespace], r)
+		p.byNamespace[r.place.namespace] = append(p.byNamespace[r.place.namespace], r)
 	}
 	if r.storm != nil {
 		p.storms = append(p.storms, r)
@@ -71,22 +86,51 @@ func (p *holdings) put(r *record, h gateway.Holding) {
 
 // take takes r's place away and returns it, if it has one.
 func (p *holdings) take(r *record) (h gateway.Holding, held bool) {
-	if h, held = p.of[r]; !held {
+	if r.place == nil {
 		return h, false
 	}
-	delete(p.of, r)
-	delete(p.ids, h.ID)
+	h = r.holding()
+	last := p.all[len(p.all)-1]
+	p.all[r.place.at], last.place.at = last, r.place.at
+	p.all[len(p.all)-1] = nil
+	p.all = p.all[:len(p.all)-1]
 	p.storms = without(p.storms, r)
-	drop(p.byOwner, h.Owner, r)
-	drop(p.byNamespace, h.Namespace, r)
+	p.unchain(r)
+	if rest := without(p.byNamespace[h.Namespace], r); len(rest) > 0 {
+		p.byNamespace[h.Namespace] = rest
+	} else {
+		delete(p.byNamespace, h.Namespace)
+	}
+	r.place = nil
 	return h, true
 }
 
-func drop(by map[string][]*record, name string, r *record) {
-	if rest := without(by[name], r); len(rest) > 0 {
-		by[name] = rest
-	} else {
-		delete(by, name)
+// unchain takes r out of what its owner has.
+func (p *holdings) unchain(r *record) {
+	first := p.byOwner[r.place.owner]
+	switch {
+	case first != r:
+		for o := range p.owned(r.place.owner) {
+			if o.place.next == r {
+				o.place.next = r.place.next
+				return
+			}
+		}
+	case r.place.next != nil:
+		p.byOwner[r.place.owner] = r.place.next
+	default:
+		delete(p.byOwner, r.place.owner)
+	}
+}
+
+// owned yields the places of an owner.
+func (p *holdings) owned(owner string) iter.Seq[*record] {
+	return func(yield func(*record) bool) {
+		for r := p.byOwner[owner]; r != nil; r = r.place.next {
+			if !yield(r) {
+				return
+			}
+		}
 	}
 }
 
@@ -94,10 +138,31 @@ func without(records []*record, r *record) []*record {
 	return slices.DeleteFunc(records, func(o *record) bool { return o == r })
 }
 
+// has reports whether h is one of the places.
+func (p *holdings) has(h gateway.Holding) bool {
+	of := p.all
+	switch {
+	case h.Owner != "":
+		return p.among(p.owned(h.Owner), h.ID)
+	case h.Namespace != "":
+		of = p.byNamespace[h.Namespace]
+	}
+	return p.among(slices.Values(of), h.ID)
+}
+
+func (p *holdings) among(records iter.Seq[*record], id string) bool {
+	for r := range records {
+		if r.holding().ID == id {
+			return true
+		}
+	}
+	return false
+}
+
 // counting returns the places that h counts with in the scopes that have a limit,
 // of each as many as leave no room beside h.
 func (p *holdings) counting(h gateway.Holding, limits gateway.BudgetLimits) []gateway.Holding {
-	if len(p.of) == 0 {
+	if len(p.all) == 0 {
 		return nil
 	}
 	found := make(map[*record]bool)
@@ -111,12 +176,12 @@ func (p *holdings) counting(h gateway.Holding, limits gateway.BudgetLimits) []ga
 			n++
 		}
 	}
-	scope(slices.Values(p.byOwner[h.Owner]), limits.Owner)
+	scope(p.owned(h.Owner), limits.Owner)
 	scope(slices.Values(p.byNamespace[h.Namespace]), limits.Namespace)
-	scope(maps.Keys(p.of), limits.Cluster)
+	scope(slices.Values(p.all), limits.Cluster)
 	held := make([]gateway.Holding, 0, len(found)+1)
 	for r := range found {
-		held = append(held, p.of[r])
+		held = append(held, r.holding())
 	}
 	return held
 }
@@ -152,7 +217,7 @@ func (s *Sink) Holdings(h gateway.Holding, limits gateway.BudgetLimits) []gatewa
 	defer x.mu.RUnlock()
 	held := x.holdings.counting(h, limits)
 	for _, u := range unsure {
-		if x.holdings.ids[u.ID] == nil {
+		if !x.holdings.has(u) {
 			held = append(held, u)
 		}
 	}
@@ -160,13 +225,13 @@ func (s *Sink) Holdings(h gateway.Holding, limits gateway.BudgetLimits) []gatewa
 }
 
 // Holds implements gateway.Sink.
-func (s *Sink) Holds(id string) bool {
-	if slices.ContainsFunc(s.unsure(), func(h gateway.Holding) bool { return h.ID == id }) {
+func (s *Sink) Holds(h gateway.Holding) bool {
+	if slices.ContainsFunc(s.unsure(), func(u gateway.Holding) bool { return u.ID == h.ID }) {
 		return true
 	}
 	s.index.mu.RLock()
 	defer s.index.mu.RUnlock()
-	return s.index.holdings.ids[id] != nil
+	return s.index.holdings.has(h)
 }
 
 // unsure returns the places of creates of unknown outcome.

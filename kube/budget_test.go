@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"testing"
 
 	"kubernaut.io/gateway"
@@ -25,10 +24,17 @@ func TestHoldingsCount(t *testing.T) {
 			}
 			delete(all, r)
 		} else {
-			r := &record{}
-			all[r] = gateway.Holding{ID: strconv.Itoa(n), Owner: pick(random, "owner", 5), Namespace: pick(random, "namespace", 3)}
+			r := &record{sequence: int64(n), received: int64(n)}
+			id := gateway.HoldingID(gateway.RequestName(r.fingerprint, r.sequence), unpack(r.received))
+			all[r] = gateway.Holding{ID: id, Owner: pick(random, "owner", 5), Namespace: pick(random, "namespace", 3)}
 			places.put(r, all[r])
 			places.put(r, all[r])
+		}
+		for r, h := range all {
+			if !places.has(h) || places.has(gateway.Holding{ID: "another", Owner: h.Owner, Namespace: h.Namespace}) {
+				t.Fatalf("%+v of %+v is not told from others", h, r)
+			}
+			break
 		}
 		b := gateway.Booking{
 			Holding: gateway.Holding{ID: "new", Owner: pick(random, "owner", 5), Namespace: pick(random, "namespace", 3)},
@@ -44,7 +50,7 @@ func TestHoldingsCount(t *testing.T) {
 	for r := range all {
 		places.take(r)
 	}
-	if len(places.of)+len(places.ids)+len(places.byOwner)+len(places.byNamespace)+len(places.storms) > 0 {
+	if len(places.all)+len(places.byOwner)+len(places.byNamespace)+len(places.storms) > 0 {
 		t.Errorf("of no place is left %+v", places)
 	}
 }

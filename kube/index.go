@@ -23,9 +23,6 @@ type index struct {
 	// soon is called with the key of a request that yields to another, or has
 	// members that are struck, to have that settled after a pause.
 	soon func(key)
-	// awaits is called with the key of a request that has come to wait for
-	// approval, under the lock.
-	awaits func(key)
 
 	mu     sync.RWMutex
 	lines  map[gateway.Fingerprint]*line
@@ -68,7 +65,7 @@ type line struct {
 
 func newIndex(cluster string, lateFiring time.Duration) *index {
 	return &index{
-		cluster: cluster, lateFiring: lateFiring, due: func(key) {}, soon: func(key) {}, awaits: func(key) {},
+		cluster: cluster, lateFiring: lateFiring, due: func(key) {}, soon: func(key) {},
 		since: func() time.Time { return time.Time{} }, entered: func([]gateway.Entry) {},
 		lines:  make(map[gateway.Fingerprint]*line),
 		storms: make(map[gateway.Group][]*record),

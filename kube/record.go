@@ -37,6 +37,8 @@ type record struct {
 	storm *storm
 	// work is what is pending; nil where nothing is.
 	work *work
+	// place is the one that it has in the automation's budget, nil for none.
+	place *place
 }
 
 // traits are what many requests have in common.

@@ -110,7 +110,6 @@ func New(o Options) (*Sink, error) {
 	}
 	s.index.window, s.index.due = o.Window, s.queue.Add
 	s.index.soon = func(k key) { s.queue.AddAfter(k, disputePause()) }
-	s.index.awaits = s.approvals.add
 	s.index.since = func() time.Time { return s.Now().Add(-o.RecentWindow) }
 	s.index.entered, s.index.released, s.index.turned = s.entered, s.released, s.options.Turned
 	s.heard.Store(math.MinInt64 / 2)

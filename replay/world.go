@@ -293,9 +293,9 @@ func (w *world) Holdings(_ gateway.Holding, limits gateway.BudgetLimits) []gatew
 }
 
 // Holds implements gateway.Sink.
-func (w *world) Holds(id string) bool {
+func (w *world) Holds(h gateway.Holding) bool {
 	for _, r := range w.requests {
-		if r.holding != nil && r.holding.ID == id {
+		if r.holding != nil && r.holding.ID == h.ID {
 			return true
 		}
 	}
