@@ -142,7 +142,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 		LateFiring: c.Dedup.LateFiring, Window: c.Dedup.Window, FlushInterval: c.Dedup.FlushInterval, FlushRate: c.Dedup.FlushRate,
 		MaxMembers: storms.MaxMembers, RecentWindow: max(storms.Rate.Window, storms.Pattern.Window),
 		Entered:  func(entries []gateway.Entry) { a.memory.Restore(entries) },
-		Turned:   a.turned(),
+		Turned:   a.past.turned,
 		Released: func(held []gateway.Holding) { a.pipeline.Ledger.Release(held) },
 		Observer: metrics, Logger: o.Logger,
 	})
@@ -187,7 +187,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 		return err
 	}
 	admin, err := ingress.NewAdmin(ingress.AdminOptions{
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain, Shadow: a.serveShadow,
 	})
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (a *App) Run(ctx context.Context) error {
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)
 	after(a.ready, a.watchFiles)
-	after(a.ready, a.past.run)
+	after(a.ready, a.past.run, a.past.shadow.run)
 	if a.redis != nil {
 		after(a.usable, a.redis.Run)
 	}

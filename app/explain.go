@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
@@ -27,6 +28,7 @@ const maxExplained = 20
 type past struct {
 	ring     *explain.Ring
 	recorder *recording.Writer // nil for none
+	shadow   *shadow
 	revision func() string
 }
 
@@ -38,8 +40,13 @@ func (a *App) explainable(metrics *telemetry.Metrics) error {
 	a.past.ring, err = explain.NewRing(explain.RingOptions{
 		Decode: decoder(c), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, a.instance),
 	})
-	if err != nil || c.Record.Dir == "" {
+	if err != nil {
 		return err
+	}
+	a.past.shadow = newShadow(a.instance, a.rules.started.Load, metrics.Shadow(), a.options.Logger)
+	a.rules.shadow = a.past.shadow.take
+	if c.Record.Dir == "" {
+		return nil
 	}
 	a.past.recorder, err = recording.New(recording.Options{
 		Dir: c.Record.Dir, Instance: a.instance, Version: a.options.Version, MaxBytes: c.Record.MaxBytes,
@@ -94,6 +101,7 @@ func (p *past) heard(h ingress.Heard) {
 			ID: h.RequestID, Source: h.Source, Status: h.Status, Body: h.Body, Decisions: h.Decisions, Rules: revision,
 		})
 	}
+	p.shadow.heard(&h)
 }
 
 // remembering observes decisions that no sender is told of.
@@ -118,6 +126,7 @@ func (r remembering) Reviewed(s *gateway.Signal, d *gateway.Decision) {
 	if r.past.recorder != nil {
 		r.past.recorder.Reviewed(s, d)
 	}
+	r.past.shadow.reviewed(s, d)
 }
 
 // explain answers what was decided about a fingerprint, a request or a sender's
@@ -147,15 +156,23 @@ func (a *App) explain(w http.ResponseWriter, r *http.Request) {
 
 // tell answers with explanations, as JSON unless text is asked for.
 func tell(w http.ResponseWriter, r *http.Request, cases []explain.Case) {
-	w.Header().Set("Cache-Control", "no-store")
-	text := strings.HasPrefix(r.Header.Get("Accept"), "text/plain")
+	text := wantsText(r)
+	answer(w, text)
+	// An error means that nobody is there any more to be told.
+	_ = writeExplanations(w, cases, text)
+}
+
+// wantsText reports whether an operator asks for text and not for JSON.
+func wantsText(r *http.Request) bool { return strings.HasPrefix(r.Header.Get("Accept"), "text/plain") }
+
+// answer begins an answer to an operator, in text or JSON.
+func answer(w http.ResponseWriter, text bool) {
 	contentType := "application/json"
 	if text {
 		contentType = "text/plain; charset=utf-8"
 	}
+	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", contentType)
-	// An error means that nobody is there any more to be told.
-	_ = writeExplanations(w, cases, text)
 }
 
 // writeExplanations explains cases, as text or as JSON.
@@ -256,17 +273,14 @@ func recordedRing(e *recording.Entry) (*explain.Ring, error) {
 	})
 }
 
-// turned returns what records what others do with requests, nil where nothing is
-// recorded.
-func (a *App) turned() func([]kube.Turn) {
-	if a.past.recorder == nil {
-		return nil
-	}
-	return func(turns []kube.Turn) {
+// turned remembers what others have done with requests.
+func (p *past) turned(turns []kube.Turn) {
+	if p.recorder != nil {
 		for _, t := range turns {
-			a.past.recorder.Observed(&t.Request, t.Gone)
+			p.recorder.Observed(&t.Request, t.Gone)
 		}
 	}
+	p.shadow.turned(turns, time.Now())
 }
 
 // run records until ctx ends.

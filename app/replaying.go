@@ -32,8 +32,11 @@ type replaying struct {
 	lives map[string]*liveRules
 	// tried and baseline are what is compared, nil where live decisions are checked.
 	tried, baseline *replay.Simulation
-	signals         int64
-	dropped         int64
+	// differed, where it is set, is told of each signal that both have decided, and
+	// what differs, as replay.Change.What has it.
+	differed func(what string, before, after *replay.Decided)
+	signals  int64
+	dropped  int64
 }
 
 // liveRules is by what an instance decided.
@@ -219,7 +222,8 @@ func simulate(c *config.Config, rules *gateway.Rules) (*replay.Simulation, error
 	}
 	return replay.NewSimulation(replay.Options{
 		Identity: c.Identity(), Dedup: c.DedupRules(), Storms: c.StormRules(), Rules: *rules, Silences: silences,
-		Ledger: memledger.New(memledger.Options{LateFiring: c.Dedup.LateFiring}),
+		Retention: c.RetentionRules(),
+		Ledger:    memledger.New(memledger.Options{LateFiring: c.Dedup.LateFiring}),
 	})
 }
 
@@ -331,7 +335,7 @@ func (r *replaying) decide(it *replay.Item) {
 		r.result.Report.Add(&replay.Decided{Item: it, Decision: after})
 	}
 	if decided && decidedToo {
-		r.result.Differences.Add(&replay.Decided{Item: it, Decision: before}, &replay.Decided{Item: it, Decision: after})
+		r.compare(&replay.Decided{Item: it, Decision: before}, &replay.Decided{Item: it, Decision: after})
 	}
 	// By another baseline than what was live it would say nothing.
 	if it.Live != nil && decided && !it.Again && r.options.Baseline == nil {
@@ -340,6 +344,14 @@ func (r *replaying) decide(it *replay.Item) {
 		r.result.Check.add(&Mismatch{Request: it.Request, Index: it.Index, Live: *l, Replayed: before}, same)
 	}
 	r.progress()
+}
+
+// compare notes what differs.
+func (r *replaying) compare(before, after *replay.Decided) {
+	what := r.result.Differences.Add(before, after)
+	if r.differed != nil {
+		r.differed(what, before, after)
+	}
 }
 
 // sortOut reports whether files are something else than recordings, all of them.

@@ -28,6 +28,7 @@ const (
 	reloadConfig   = "config"
 	reloadPolicy   = "policy"
 	reloadSilences = "silences"
+	reloadShadow   = "shadow"
 )
 
 // rules are those in force, and what keeps newer ones from being so.
@@ -51,6 +52,8 @@ type rules struct {
 	refused refusal
 	// started is by what is decided, as recordings have it.
 	started atomic.Pointer[recording.Start]
+	// shadow takes up the files of the shadow configuration, none for an empty path.
+	shadow func(path string) error
 	// restarted is told that the rules in force are others; nil for nobody.
 	restarted func()
 	// life ends with the gateway, and with it what is being loaded.
@@ -97,6 +100,7 @@ func (r *rules) start(ctx context.Context) {
 	r.life = ctx
 	r.reloadPolicy()
 	r.swap()
+	r.reloadShadow()
 }
 
 // current returns the rules in force.
@@ -110,6 +114,17 @@ func (r *rules) reload() {
 	if configured || decided {
 		r.swap()
 	}
+	r.reloadShadow()
+}
+
+// reloadShadow takes up the shadow's files. It is in nobody's way: what is wrong
+// with it is told, and signals are decided as ever.
+func (r *rules) reloadShadow() {
+	if err := r.shadow(r.config.Shadow.Config); err != nil {
+		r.fail(reloadShadow, err)
+		return
+	}
+	r.mend(reloadShadow, false)
 }
 
 // swap puts configuration and policy in force, as one.
@@ -320,10 +335,23 @@ func (a *App) Reload() {
 	a.rules.reload()
 }
 
+// shadowFiles are the files of the shadow configuration.
+func shadowFiles(c *config.Config) []string {
+	if c.Shadow.Config == "" {
+		return nil
+	}
+	files := []string{c.Shadow.Config}
+	if s, err := config.LoadShadow(c.Shadow.Config); err == nil {
+		files = append(files, s.Policy.Path)
+	}
+	return files
+}
+
 // watchFiles takes up changes of files until ctx ends.
 func (a *App) watchFiles(ctx context.Context) error {
 	paths := make([]string, 0, 2)
-	for _, path := range []string{a.options.ConfigFile, a.options.Config.Policy.Path} {
+	c := a.options.Config
+	for _, path := range append(shadowFiles(c), a.options.ConfigFile, c.Policy.Path) {
 		if path != "" {
 			paths = append(paths, path)
 		}

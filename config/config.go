@@ -35,6 +35,7 @@ type Config struct {
 	Retention     Retention     `yaml:"retention"`
 	Spool         Spool         `yaml:"spool"`
 	Record        Record        `yaml:"record"`
+	Shadow        Shadow        `yaml:"shadow"`
 	ShutdownDelay time.Duration `yaml:"shutdownDelay"`
 }
 
@@ -276,6 +277,13 @@ type Record struct {
 	Dir string `yaml:"dir"`
 	// MaxBytes bounds all recordings in Dir; the oldest go.
 	MaxBytes int64 `yaml:"maxBytes"`
+}
+
+// Shadow decides what comes in by another configuration as well, which writes
+// nothing, to see what would be different.
+type Shadow struct {
+	// Config is that configuration's file; empty for none.
+	Config string `yaml:"config"`
 }
 
 // Default returns the configuration of an empty file. It is not fit to serve as

@@ -66,6 +66,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if err := os.WriteFile(kubeconfig, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	shadow := filepath.Join(dir, "shadow.yaml")
+	if err := os.WriteFile(shadow, []byte("webhooks: {address: 'localhost:5'}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c := mustParse(t, `
 webhooks: {address: "[::1]:1", maxBodyBytes: 2, requestTimeout: 3s, tls: {certFile: "", keyFile: "", clientCAFile: ""}}
 admin: {address: "localhost:4"}
@@ -108,6 +112,7 @@ approval: {expiry: 34s}
 retention: {finished: 35s, failed: 36s, maxRequests: 37}
 spool: {dir: `+dir+`, maxBytes: 30}
 record: {dir: `+dir+`, maxBytes: 38}
+shadow: {config: `+shadow+`}
 shutdownDelay: 0
 `)
 	want := &config.Config{
@@ -175,6 +180,7 @@ shutdownDelay: 0
 		Retention: config.Retention{Finished: 35 * time.Second, Failed: 36 * time.Second, MaxRequests: 37},
 		Spool:     config.Spool{Dir: dir, MaxBytes: 30},
 		Record:    config.Record{Dir: dir, MaxBytes: 38},
+		Shadow:    config.Shadow{Config: shadow},
 	}
 	if got, want := dump(t, c), dump(t, want); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -120,7 +120,7 @@ func (c *Config) Rules() gateway.Rules {
 func (c *Config) Adopt(next *Config) *Config {
 	adopted := *c
 	adopted.Suppress, adopted.Environment, adopted.Matrix, adopted.Guard = next.Suppress, next.Environment, next.Matrix, next.Guard
-	adopted.Silences.List, adopted.Policy = next.Silences.List, next.Policy
+	adopted.Silences.List, adopted.Policy, adopted.Shadow = next.Silences.List, next.Policy, next.Shadow
 	// What is watched is set up once.
 	adopted.Environment.ConfigMap, adopted.Environment.CacheTTL = c.Environment.ConfigMap, c.Environment.CacheTTL
 	return &adopted

@@ -41,6 +41,8 @@ type AdminOptions struct {
 	Metrics http.Handler
 	// Explain tells why something was decided; the path's value "key" says what.
 	Explain http.HandlerFunc
+	// Shadow tells what a shadow configuration has shown.
+	Shadow http.HandlerFunc
 	// Ready is asked for every probe, from many goroutines at once.
 	Ready func() Readiness
 }
@@ -51,6 +53,8 @@ func (o *AdminOptions) validate() error {
 		return errors.New("ingress: no metrics for the operators' port")
 	case o.Explain == nil:
 		return errors.New("ingress: nobody to explain on the operators' port")
+	case o.Shadow == nil:
+		return errors.New("ingress: nobody to tell of the shadow on the operators' port")
 	case o.Ready == nil:
 		return errors.New("ingress: no readiness for the operators' port")
 	default:
@@ -65,6 +69,7 @@ const adminPage = `<!DOCTYPE html>
 <ul>
 <li><a href="/metrics">/metrics</a>: what it does, for Prometheus
 <li>/api/v1/explain/{fingerprint, request name or request ID}: why something was decided; <code>gateway explain</code> shows it
+<li><a href="/api/v1/shadow">/api/v1/shadow</a>: what a shadow configuration would decide otherwise; <code>gateway shadow</code> shows it
 <li><a href="/healthz">/healthz</a>: whether it is alive
 <li><a href="/readyz">/readyz</a>: whether it can accept signals, and if not, why
 </ul>
@@ -80,6 +85,7 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Metrics)
 	mux.HandleFunc("GET /api/v1/explain/{key}", o.Explain)
+	mux.HandleFunc("GET /api/v1/shadow", o.Shadow)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		page(w, http.StatusOK, "text/plain; charset=utf-8", "alive\n")
 	})

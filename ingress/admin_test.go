@@ -17,7 +17,10 @@ func TestAdmin(t *testing.T) {
 	explain := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "because of "+r.PathValue("key"))
 	}
-	h, err := ingress.NewAdmin(ingress.AdminOptions{Metrics: metrics, Explain: explain, Ready: func() ingress.Readiness { return state }})
+	shadow := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the same") }
+	h, err := ingress.NewAdmin(ingress.AdminOptions{
+		Metrics: metrics, Explain: explain, Shadow: shadow, Ready: func() ingress.Readiness { return state },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +40,7 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/readyz", starting, 503, "not ready\nwaiting: requests are not synced\nwaiting: namespaces are not synced\ndegraded: redis is away\n"},
 		{"GET", "/", away, 200, `<a href="/readyz">`},
 		{"GET", "/api/v1/explain/rr-1", away, 200, "because of rr-1"},
+		{"GET", "/api/v1/shadow", away, 200, "the same"},
 		{"GET", "/api/v1/explain/a%2Fb", away, 200, "because of a/b"},
 		{"GET", "/nothing", away, 404, ""},
 		{"HEAD", "/metrics", away, 200, ""},

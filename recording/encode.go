@@ -103,7 +103,7 @@ func (e *encoder) request(at time.Time, r *Request) ([]byte, error) {
 
 // kept returns the line of a signal that was kept.
 func (e *encoder) kept(at time.Time, kind string, s *gateway.Signal, rules string, d *gateway.Decision) ([]byte, error) {
-	signal, err := e.value(newSignal(s))
+	signal, err := e.value(SignalOf(s))
 	if err != nil {
 		return nil, err
 	}

@@ -268,7 +268,7 @@ func FuzzLines(f *testing.F) {
 	full, s := decision(), signal()
 	for _, e := range []Entry{
 		{At: at(1), Start: &Start{Config: json.RawMessage(`{"a": 1}`), Policy: map[string]string{"a": "b"}}},
-		{At: at(1), Instance: "<a>", Drained: &Kept{Signal: newSignal(&s), Decision: full}},
+		{At: at(1), Instance: "<a>", Drained: &Kept{Signal: SignalOf(&s), Decision: full}},
 		{At: at(1), Dropped: &Dropped{Entries: 1, Why: WhyDisk}},
 	} {
 		text, err := json.Marshal(e)

@@ -38,8 +38,8 @@ type Resource struct {
 	Name       string `json:"name,omitempty"`
 }
 
-// newSignal returns what is kept of s. It shares its maps.
-func newSignal(s *gateway.Signal) Signal {
+// SignalOf returns what is kept of s. It shares its maps.
+func SignalOf(s *gateway.Signal) Signal {
 	return Signal{
 		Name: s.Name, Severity: s.Severity, Type: s.Type, Source: s.Source, Cluster: s.Cluster,
 		Resource: Resource(s.Resource), Owner: Resource(s.Owner), Labels: s.Labels, Annotations: s.Annotations,

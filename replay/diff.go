@@ -84,23 +84,57 @@ type kind struct {
 // NewDiff returns a diff of nothing.
 func NewDiff() *Diff { return &Diff{kinds: make(map[kind]*Change)} }
 
-// Add compares two decisions about one Item. It keeps nothing of them.
-func (d *Diff) Add(before, after *Decided) {
+// Add compares two decisions about one Item, of which it keeps nothing, and
+// returns what differs as Change.What has it, empty for nothing.
+func (d *Diff) Add(before, after *Decided) (what string) {
 	d.compared++
 	k := compare(&before.Decision, &after.Decision)
 	if k.what == "" {
-		return
+		return ""
 	}
 	d.differing++
 	c := d.kinds[k]
 	if c == nil {
 		if len(d.kinds) >= maxKinds {
-			return
+			return k.what
 		}
 		c = &Change{Outcome: k.outcome, What: k.what, Before: k.before, After: k.after, Example: example(before, after)}
 		d.kinds[k] = c
 	}
 	c.Count++
+	return k.what
+}
+
+// Different is one signal that two runs decided differently.
+type Different struct {
+	Example
+	Fingerprint string `json:"fingerprint"`
+	// What differs, as Change.What has it.
+	What   string `json:"what"`
+	Before Side   `json:"before"`
+	After  Side   `json:"after"`
+}
+
+// Side is what one run decided.
+type Side struct {
+	Outcome     gateway.Outcome  `json:"outcome"`
+	Reason      gateway.Reason   `json:"reason"`
+	Request     string           `json:"remediationRequest,omitempty"`
+	Environment string           `json:"environment,omitempty"`
+	Priority    gateway.Priority `json:"priority,omitempty"`
+	Path        gateway.Path     `json:"path,omitempty"`
+}
+
+// NewDifferent returns what two runs decided about one Item, of which it keeps
+// copies; what is from Diff.Add.
+func NewDifferent(what string, before, after *Decided) Different {
+	side := func(d *gateway.Decision) Side {
+		return Side{d.Outcome, d.Reason, d.Request, value(d.Environment), d.Priority, d.Path}
+	}
+	return Different{
+		Example: example(before, after), Fingerprint: after.Decision.Fingerprint.String(), What: what,
+		Before: side(&before.Decision), After: side(&after.Decision),
+	}
 }
 
 // Differences returns what has been found so far.

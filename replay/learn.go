@@ -15,7 +15,7 @@ const sameRequest = 10 * time.Minute
 // the labels and overrides of namespaces, what people ordered and silenced, and
 // the requests that were there before the recording began.
 func (w *world) learn(live *gateway.Decision) {
-	w.mode, w.silence = gateway.Ordered{}, ""
+	w.mode, w.silence, w.unread = gateway.Ordered{}, "", ""
 	if live == nil {
 		return
 	}
@@ -52,7 +52,11 @@ func (w *world) learn(live *gateway.Decision) {
 func (w *world) learnNamespace(s *gateway.Step) {
 	namespace, err := gateway.Read[string](s.Of)
 	answer, unread := gateway.Read[gateway.Labels](s.Answer)
-	if err != nil || unread != nil || answer.Fault != nil {
+	if err != nil || unread != nil {
+		return
+	}
+	if answer.Fault != nil {
+		w.unread = namespace
 		return
 	}
 	w.labels[namespace] = answer.Labels

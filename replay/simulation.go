@@ -15,6 +15,9 @@ type Options struct {
 	Dedup    gateway.DedupRules
 	Storms   gateway.StormRules
 	Rules    gateway.Rules
+	// Retention says when the requests that are finished are deleted; the zero
+	// value says that they are kept.
+	Retention gateway.RetentionRules
 	// Silences are those of the configuration that is tried; nil for none.
 	Silences gateway.Silences
 	// Ledger is one that nobody else uses, with no clock of its own.
@@ -33,7 +36,13 @@ type Simulation struct {
 	rules    *gateway.Rules
 	// parked are the alerts that wait for the end of what keeps them suppressed.
 	parked map[parkedKey]bool
+	// retention is nil where requests are kept, and cleared when it last deleted some.
+	retention *gateway.RetentionRules
+	cleared   time.Time
 }
+
+// clearEvery is how often requests are deleted.
+const clearEvery = time.Hour
 
 type parkedKey struct {
 	fingerprint gateway.Fingerprint
@@ -44,6 +53,9 @@ type parkedKey struct {
 func NewSimulation(o Options) (*Simulation, error) {
 	w := newWorld(o.Dedup.LateFiring)
 	s := &Simulation{world: w, ledger: o.Ledger, rules: &o.Rules, parked: make(map[parkedKey]bool)}
+	if o.Retention != (gateway.RetentionRules{}) {
+		s.retention = &o.Retention
+	}
 	var err error
 	s.pipeline, err = gateway.NewPipeline(gateway.Options{
 		Identity: o.Identity, Dedup: o.Dedup, Storms: o.Storms, Rules: func() *gateway.Rules { return s.rules },
@@ -89,10 +101,19 @@ func (nobody) Drained(*gateway.Signal, *gateway.Decision) {}
 // Reviewed implements gateway.Observer.
 func (nobody) Reviewed(*gateway.Signal, *gateway.Decision) {}
 
+// advance lets time come to at.
+func (s *Simulation) advance(at time.Time) {
+	s.world.advance(at)
+	if s.retention != nil && s.world.at.Sub(s.cleared) >= clearEvery {
+		s.cleared = s.world.at
+		s.world.clear(s.retention)
+	}
+}
+
 // Decide decides the next signal. It returns false for one that is only decided
 // again and needs that here no more.
 func (s *Simulation) Decide(it *Item) (gateway.Decision, bool) {
-	s.world.advance(it.At)
+	s.advance(it.At)
 	s.world.learn(it.Live)
 	s.release()
 	one := []gateway.Signal{it.Signal}
@@ -117,7 +138,7 @@ func (s *Simulation) Decide(it *Item) (gateway.Decision, bool) {
 // Observe takes up what was seen of a live request at the given time: how far its
 // controller had come, or that it has gone.
 func (s *Simulation) Observe(at time.Time, live *gateway.Request, gone bool) {
-	s.world.advance(at)
+	s.advance(at)
 	s.world.observe(live, gone)
 	s.release()
 }

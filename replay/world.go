@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,14 +21,18 @@ type world struct {
 	began, at time.Time
 
 	requests map[string]*request
-	lines    map[gateway.Fingerprint]*line
-	groups   map[gateway.Group]*group
+	// held are those of them that have a place in the budget.
+	held   map[*request]bool
+	lines  map[gateway.Fingerprint]*line
+	groups map[gateway.Group]*group
 
 	labels    map[string]map[string]string
 	overrides map[string]gateway.Override
 	// mode and silence are what people wanted of the signal at hand.
 	mode    gateway.Ordered
 	silence string
+	// unread is the namespace whose labels could not be read for the signal at hand.
+	unread string
 	// finished collects the places in the budget that are free again.
 	finished []gateway.Holding
 }
@@ -68,7 +73,7 @@ var (
 
 func newWorld(lateFiring time.Duration) *world {
 	return &world{
-		lateFiring: lateFiring, requests: make(map[string]*request), lines: make(map[gateway.Fingerprint]*line),
+		lateFiring: lateFiring, requests: make(map[string]*request), held: make(map[*request]bool), lines: make(map[gateway.Fingerprint]*line),
 		groups: make(map[gateway.Group]*group), labels: make(map[string]map[string]string), overrides: make(map[string]gateway.Override),
 	}
 }
@@ -110,6 +115,9 @@ func (r *request) change(change func(*gateway.Request)) {
 func (w *world) add(made *gateway.Request, h *gateway.Holding) {
 	r := &request{Request: made, holding: h}
 	w.requests[made.Name()] = r
+	if h != nil {
+		w.held[r] = true
+	}
 	l := w.stand(made.Fingerprint, r)
 	l.highest = max(l.highest, made.Sequence)
 	if made.Storm != nil {
@@ -162,6 +170,7 @@ func (w *world) free(r *request) {
 	if r.holding != nil {
 		w.finished = append(w.finished, *r.holding)
 		r.holding = nil
+		delete(w.held, r)
 	}
 }
 
@@ -177,6 +186,31 @@ func (w *world) remove(r *request) {
 		w.leave(f, r)
 	}
 	w.leave(r.Fingerprint, r)
+}
+
+// clear deletes the requests that rules say may go.
+func (w *world) clear(rules *gateway.RetentionRules) {
+	for _, r := range w.requests {
+		if r.spent(rules, w.at) {
+			w.remove(r)
+		}
+	}
+}
+
+// spent reports whether rules say that a request may go: a storm's for each of
+// its members too.
+func (r *request) spent(rules *gateway.RetentionRules, now time.Time) bool {
+	if !rules.Due(r.Request, now) {
+		return false
+	}
+	for _, m := range r.members {
+		as := *r.Request
+		as.Episode = m.episode
+		if !rules.Deletable(&as, now) {
+			return false
+		}
+	}
+	return true
 }
 
 // leave has a fingerprint no more stand for a request that has gone.
@@ -284,8 +318,8 @@ func (w *world) Holdings(_ gateway.Holding, limits gateway.BudgetLimits) []gatew
 		return nil
 	}
 	var held []gateway.Holding
-	for _, r := range w.requests {
-		if r.holding != nil && r.Unfinished() {
+	for r := range w.held {
+		if r.Unfinished() {
 			held = append(held, *r.holding)
 		}
 	}
@@ -294,8 +328,8 @@ func (w *world) Holdings(_ gateway.Holding, limits gateway.BudgetLimits) []gatew
 
 // Holds implements gateway.Sink.
 func (w *world) Holds(h gateway.Holding) bool {
-	for _, r := range w.requests {
-		if r.holding != nil && r.holding.ID == h.ID {
+	for r := range w.held {
+		if r.holding.ID == h.ID {
 			return true
 		}
 	}
@@ -364,9 +398,15 @@ func (w *world) CloseStorms(_ context.Context, open []*gateway.Request, at time.
 	return nil
 }
 
+// errUnread means that live the labels could not be read either.
+var errUnread = errors.New("the labels could not be read live")
+
 // Labels implements gateway.Namespaces. A namespace that no recorded decision
 // asked about has none.
 func (w *world) Labels(_ context.Context, namespace string) (map[string]string, error) {
+	if namespace == w.unread {
+		return nil, errUnread
+	}
 	return w.labels[namespace], nil
 }
 

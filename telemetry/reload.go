@@ -8,7 +8,7 @@ import (
 )
 
 // reloadables are what people may change while the gateway runs.
-var reloadables = []string{"config", "policy", "overrides", "silences"}
+var reloadables = []string{"config", "policy", "overrides", "silences", "shadow"}
 
 // reload says how the rules fare that may change while the gateway runs.
 type reload struct {

@@ -138,6 +138,7 @@ type answer struct {
 		Outcome     string
 		Occurrences int64
 		Priority    string
+		Path        string
 	}
 }
 

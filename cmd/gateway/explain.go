@@ -4,25 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/gateway/app"
 )
 
-const (
-	// explainTimeout is how long a gateway may take to explain something.
-	explainTimeout = 15 * time.Second
-	// maxExplanation bounds what is read of its answer.
-	maxExplanation = 16 << 20
-)
-
 type explainOptions struct {
-	admin      string
+	admin      adminPort
 	recordings []string
 	output     reportFormat
 }
@@ -52,7 +42,7 @@ answer comes from what gateways have recorded, and no gateway is asked.`,
 			return explainKey(cmd.Context(), o, args[0], cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&o.admin, "admin", "http://127.0.0.1:9090", "`URL` of the gateway's operators' port")
+	o.admin.register(cmd.Flags())
 	cmd.Flags().StringArrayVar(&o.recordings, "recording", nil, "look into recordings at `PATH`, a file or a folder, and ask no gateway")
 	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
 	return cmd
@@ -60,30 +50,9 @@ answer comes from what gateways have recorded, and no gateway is asked.`,
 
 // explainKey prints what a gateway says of something.
 func explainKey(ctx context.Context, o explainOptions, key string, out io.Writer) error {
-	base, err := url.Parse(o.admin)
-	if err != nil || base.Host == "" {
-		return &usageError{fmt.Errorf("--admin %q is no URL; write one such as http://127.0.0.1:9090", o.admin)}
-	}
-	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("api/v1/explain", url.PathEscape(key)).String(), nil)
+	body, err := o.admin.ask(ctx, o.output, "api/v1/explain", url.PathEscape(key))
 	if err != nil {
-		return err
-	}
-	if o.output == "text" {
-		request.Header.Set("Accept", "text/plain")
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("no gateway answers; give its operators' port with --admin, or forward it with kubectl port-forward: %w", err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxExplanation))
-	if err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", key, strings.TrimSpace(string(body)))
+		return fmt.Errorf("%s: %w", key, err)
 	}
 	_, err = out.Write(body)
 	return err

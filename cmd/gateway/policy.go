@@ -35,7 +35,8 @@ data.json or data.yaml. The gateway runs the tests before it takes a policy up.
 Examples are in examples/policies, everything else is in docs/policy.md.`,
 		Example: `  gateway policy test policies/
   gateway policy eval --policy policies/ --signal alert.json
-  gateway policy schema > input.schema.json`,
+  gateway policy schema > input.schema.json
+  gateway policy promote --config gateway.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return &usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
@@ -43,7 +44,7 @@ Examples are in examples/policies, everything else is in docs/policy.md.`,
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newPolicyTest(), newPolicyEval(), newPolicySchema())
+	cmd.AddCommand(newPolicyTest(), newPolicyEval(), newPolicySchema(), newPolicyPromote())
 	return cmd
 }
 

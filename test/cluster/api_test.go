@@ -152,12 +152,13 @@ func testEvents(t *testing.T, client kubernetes.Interface) {
 func testWatchList(t *testing.T, client kubernetes.Interface) {
 	t.Parallel()
 	maps := client.CoreV1().ConfigMaps(mustCreateNamespace(t, client))
+	elsewhere := client.CoreV1().ConfigMaps(mustCreateNamespace(t, client))
 	_, err := maps.Create(t.Context(), configMap("listed"), metav1.CreateOptions{})
 	must(t, err)
 
-	// The second bookmark is due 2 s before the watch ends, which a busy machine
-	// may miss, and nobody promises it.
-	want := []watch.EventType{watch.Added, watch.Bookmark, watch.Bookmark}
+	// The second bookmark is due 2 s before the watch ends, if there is a newer
+	// version by then. A busy machine may miss it, and nobody promises it.
+	want := []watch.EventType{watch.Added, watch.Bookmark}
 	for range 6 {
 		w, err := maps.Watch(t.Context(), metav1.ListOptions{
 			SendInitialEvents:    new(true),
@@ -169,11 +170,16 @@ func testWatchList(t *testing.T, client kubernetes.Interface) {
 		var seen []watch.EventType
 		for e := range w.ResultChan() {
 			seen = append(seen, e.Type)
+			if slices.Equal(seen, want) {
+				newer := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "newer-"}}
+				_, err := elsewhere.Create(t.Context(), newer, metav1.CreateOptions{})
+				must(t, err)
+			}
 		}
-		if slices.Equal(seen, want) {
+		if len(seen) > len(want) && slices.Equal(slices.Compact(seen), want) {
 			return
 		}
-		t.Logf("events %v, want %v", seen, want)
+		t.Logf("events %v, want %v and further bookmarks", seen, want)
 	}
 	t.Error("no watch kept its place by a second bookmark")
 }

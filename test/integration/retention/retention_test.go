@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"path"
 	"sync"
 	"sync/atomic"
@@ -134,11 +135,14 @@ func TestWriterWins(t *testing.T) {
 		once.Do(func() { // the other replica writes an end that has just come
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
-			newest, _ := sees.sink.Newest(contested.Fingerprint)
-			a := newest.Episode.Alerts[0]
-			err := sees.sink.Resolve(ctx, contested.Fingerprint, newest, gateway.Sighting{
-				Alert: a.Hash, StartsAt: a.StartsAt, Resolved: true, EndsAt: sees.sink.Now(), At: sees.sink.Now(),
-			})
+			err := gateway.ErrStale
+			for errors.Is(err, gateway.ErrStale) && ctx.Err() == nil { // until it sees the request completed
+				newest, _ := sees.sink.Newest(contested.Fingerprint)
+				a := newest.Episode.Alerts[0]
+				err = sees.sink.Resolve(ctx, contested.Fingerprint, newest, gateway.Sighting{
+					Alert: a.Hash, StartsAt: a.StartsAt, Resolved: true, EndsAt: sees.sink.Now(), At: sees.sink.Now(),
+				})
+			}
 			if err != nil {
 				t.Error(err)
 			}
