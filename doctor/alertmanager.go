@@ -44,8 +44,8 @@ func (d *diagnosis) newDocument(name, sender string) *document {
 	return &document{
 		findings: findings{file: name}, sender: sender, byName: make(map[string]*receiver),
 		solver: solver{
-			known: make(map[string][]string),
-			last:  map[string][]string{model.AlertNameLabel: of.Signals, severityLabel: of.Severities},
+			known: make(map[string][]string), words: make(map[*labels.Matcher][]string),
+			last: map[string][]string{model.AlertNameLabel: of.Signals, severityLabel: of.Severities},
 		},
 	}
 }

@@ -154,7 +154,7 @@ func (d *diagnosis) checkCredentials(doc *document, w *webhook) {
 	switch {
 	case open && sends != "" && !fits:
 		doc.add("credentials-unused", at, fmt.Sprintf("credentials (%s) are sent to source %q, which asks for none", sends, source.Name),
-			"# in the gateway's configuration, for instance:\nsources:\n  - {name: "+source.Name+", format: "+source.Format+", auth: [{bearer: {tokenFile: /etc/gateway/token}}]}\n")
+			"# without credentials, or with auth for the source in the gateway's configuration:\nhttp_config: {}\n")
 	case open || fits:
 	case sends == "":
 		doc.add("credentials-missing", at, fmt.Sprintf("source %q asks for credentials (%s), and none are sent", source.Name, strings.Join(takes, " or ")), doc.credentialsMend(takes))
@@ -214,9 +214,9 @@ func (d *diagnosis) checkWhatIsSent(doc *document, w *webhook) {
 	switch {
 	case wait == 0:
 	case wait <= d.Gateway.RequestTimeout:
-		doc.add("timeout-short", w.timeout, fmt.Sprintf("%s waits %v, and the gateway may take webhooks.requestTimeout, %v", name, wait, d.Gateway.RequestTimeout), mend)
+		doc.add("timeout-short", w.timeout, fmt.Sprintf("%s waits %s, and the gateway may take webhooks.requestTimeout, %s", name, written(wait), written(d.Gateway.RequestTimeout)), mend)
 	case wait > longest(d.Gateway.RequestTimeout):
-		doc.add("timeout-long", w.timeout, fmt.Sprintf("%s waits %v for an answer that comes within %v or never", name, wait, d.Gateway.RequestTimeout), mend)
+		doc.add("timeout-long", w.timeout, fmt.Sprintf("%s waits %s for an answer that comes within %s or never", name, written(wait), written(d.Gateway.RequestTimeout)), mend)
 	}
 }
 

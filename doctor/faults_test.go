@@ -72,6 +72,13 @@ var faults = map[string]fault{
 		replace: []string{"  repeat_interval: 1h\n", "  repeat_interval: 1h\n  group_interval: 10m\n"},
 		gateway: func(g *doctor.Gateway) { g.Dedup.Window = time.Hour }, want: "storm-split", at: "group_interval",
 	},
+	"group_interval like storm.quiet": {
+		replace: []string{"  repeat_interval: 1h\n", "  repeat_interval: 1h\n  group_interval: 6m\n"},
+		gateway: func(g *doctor.Gateway) { g.Dedup.Window = time.Hour }, want: "storm-split", at: "group_interval",
+	},
+	"repeat_interval with flushes beyond staleAfter": {
+		replace: []string{"repeat_interval: 1h", "repeat_interval: 116m"}, gateway: func(g *doctor.Gateway) { g.Dedup.StaleAfter = 2 * time.Hour }, want: "repeat-stale", at: "repeat_interval",
+	},
 	"group_interval beyond dedup.window":  {replace: []string{"  repeat_interval: 1h\n", "  repeat_interval: 1h\n  group_interval: 330s\n"}, want: "flap", at: "group_interval"},
 	"repeat_interval beyond staleAfter":   {replace: []string{"repeat_interval: 1h", "repeat_interval: 1d"}, want: "repeat-stale", at: "repeat_interval"},
 	"repeat_interval beyond the window":   {gateway: func(g *doctor.Gateway) { g.Dedup.Mode = gateway.ModeWindow }, want: "repeat-stale", at: "repeat_interval"},
@@ -227,5 +234,47 @@ func TestEveryKindIsSeeded(t *testing.T) {
 		if !seeded[k.ID] {
 			t.Errorf("no test has the fault %s", k.ID)
 		}
+	}
+}
+
+// harmless are what looks like faults and is none.
+var harmless = map[string]fault{
+	"times at their limits": {replace: []string{
+		"repeat_interval: 1h", "repeat_interval: 2h\n  group_interval: 5m\n  group_wait: 5m", hook, hook + "        timeout: 30s\n",
+	}},
+	"storms off":              {replace: []string{"repeat_interval: 1h", "repeat_interval: 1h\n  group_interval: 10m"}, gateway: func(g *doctor.Gateway) { g.Storms.Rate.Count = 0; g.Dedup.Window = time.Hour }},
+	"one team's critical":     {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: 'null'\n        matchers: [severity = critical, team = shop]\n"}},
+	"one namespace":           {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: 'null'\n        matchers: [namespace = shop]\n"}},
+	"all but one namespace":   {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: 'null'\n        matchers: [namespace != shop, alertname != Watchdog]\n"}},
+	"all of some names":       {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: 'null'\n        matchers: ['alertname =~ \"Kube.*|Node.*\"']\n"}},
+	"info for nobody":         {replace: []string{"receivers:\n", "  routes:\n    - receiver: 'null'\n      matchers: [severity = info]\nreceivers:\n  - name: 'null'\n"}},
+	"the Watchdog elsewhere":  {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        matchers: [alertname = Watchdog]\n        group_interval: 30m\n        group_by: [job]\n"}},
+	"critical by another way": {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        repeat_interval: 1h\n        matchers: [severity = critical]\n"}},
+	"house words": {file: stack, replace: []string{"        repeat_interval: 1h\n", "        repeat_interval: 1h\n        routes:\n        - matchers: ['severity =~ \"page|ticket\"']\n"},
+		gateway: func(g *doctor.Gateway) { g.Aliases = map[string]string{"page": "critical", "ticket": "warning"} }},
+	"a prefix of an ingress":     {replace: []string{"8080/webhook", "8080/remediation/webhook"}},
+	"an alias":                   {replace: []string{"/webhook/prometheus", "/api/v1/signals/prometheus"}},
+	"basic in the URL":           {replace: []string{"http://", "http://me:secret@"}, gateway: auth("bearer", "basic")},
+	"a token of the cluster":     {replace: with("        http_config:\n          authorization: {credentials_file: /token}\n"), gateway: auth("kubernetes")},
+	"credentials of all":         {replace: []string{"route:\n", "global: {http_config: {bearer_token_file: /token}}\nroute:\n"}, gateway: auth("bearer")},
+	"either or nothing":          {replace: with("        http_config: {basic_auth: {username: a}}\n"), gateway: auth("basic", "none")},
+	"a name for all":             {options: func(o *doctor.Options) { o.Receivers = []string{"remediation"} }},
+	"Grafana signs":              {file: graf, replace: []string{"httpMethod: POST", "hmacConfig: {secret: abc}"}, gateway: func(g *doctor.Gateway) { g.Sources[2].Auth = []string{"hmac"} }},
+	"Grafana posts to the other": {file: graf, replace: []string{"webhook/grafana", "webhook/prometheus"}},
+	"Grafana without policies": {file: graf, replace: []string{"policies:", "somethingElse:"}, options: func(o *doctor.Options) {
+		o.Alertmanagers = []doctor.Alertmanager{{File: &doctor.File{Name: "a", Data: []byte("route: {receiver: a, repeat_interval: 1h, group_by: [namespace]}\nreceivers: [{name: a, webhook_configs: [{url: http://gateway/webhook/prometheus}]}]\n")}}}
+	}},
+}
+
+func TestHarmless(t *testing.T) {
+	t.Parallel()
+	for name, f := range harmless {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, text := f.put(t)
+			if report := mustDiagnose(t, o); len(report.Findings) > 0 {
+				t.Errorf("%s\n%s", shown(report), text)
+			}
+		})
 	}
 }

@@ -69,9 +69,9 @@ func (doc *document) facts() map[string]fact {
 		note("matchers", labels.Matchers(r.matchers).String(), r.at.get("matchers"))
 		note("continue", strconv.FormatBool(r.goesOn), r.at.get("continue"))
 		note("group_by", r.groups(), r.groupByAt)
-		note("group_wait", r.wait.String(), r.waitAt)
-		note("group_interval", r.interval.String(), r.intervalAt)
-		note("repeat_interval", r.repeat.String(), r.repeatAt)
+		note("group_wait", written(r.wait), r.waitAt)
+		note("group_interval", written(r.interval), r.intervalAt)
+		note("repeat_interval", written(r.repeat), r.repeatAt)
 		note("mute_time_intervals", strings.Join(r.mutes.texts(), ", "), r.mutes)
 		note("active_time_intervals", strings.Join(r.activeTimes.texts(), ", "), r.activeTimes)
 	})
@@ -85,7 +85,7 @@ func (doc *document) facts() map[string]fact {
 			}
 			note("send_resolved", strconv.FormatBool(w.resolved))
 			note("max_alerts", w.most.text())
-			note("timeout", w.timeout.duration(0).String())
+			note("timeout", written(w.timeout.duration(0)))
 			note("credentials", strings.Join(w.client.sends, ", "))
 			note("proxy", strconv.FormatBool(w.client.proxy.present()))
 		}

@@ -27,7 +27,7 @@ func Kinds() []Kind {
 // kinds are all faults that are looked for, by their ID.
 var kinds = map[string]Kind{
 	// The file as a whole.
-	"refused":     {Severity: Loses, Why: "Alertmanager does not take this file: it goes on with the old one, or does not come up again after its next restart at night."},
+	"refused":     {Severity: Loses, Why: "The sender does not take this file: it goes on with the old one, or does not come up again after its next restart at night."},
 	"unknown-key": {Severity: Notice, Why: "An Alertmanager that does not know the key refuses the whole file, and what you meant by it is not in force."},
 	"template-broken": {
 		Severity: Loses,

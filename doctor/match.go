@@ -27,7 +27,10 @@ func matches(matchers []*labels.Matcher, a alert) bool {
 const (
 	maxSamples    = 16
 	maxCandidates = 64
-	sampleDepth   = 20
+	// maxPattern is the length of a regexp, and of a text that it may match, beyond
+	// which no such text is looked for.
+	maxPattern  = 2000
+	sampleDepth = 20
 )
 
 // The labels of an alert of which nothing is known but that it is one.
@@ -42,12 +45,14 @@ type solver struct {
 	known map[string][]string
 	// last are values that are taken only where nothing else would do.
 	last map[string][]string
+	// words are what matchers name, once found out.
+	words map[*labels.Matcher][]string
 }
 
 // learn keeps the values that matchers name.
 func (s *solver) learn(matchers []*labels.Matcher) {
 	for _, m := range matchers {
-		for _, word := range words(m) {
+		for _, word := range s.of(m) {
 			if len(s.known[m.Name]) < maxCandidates && !slices.Contains(s.known[m.Name], word) {
 				s.known[m.Name] = append(s.known[m.Name], word)
 			}
@@ -55,10 +60,23 @@ func (s *solver) learn(matchers []*labels.Matcher) {
 	}
 }
 
+// of returns the words of a matcher.
+func (s *solver) of(m *labels.Matcher) []string {
+	all, ok := s.words[m]
+	if !ok {
+		all = words(m)
+		s.words[m] = all
+	}
+	return all
+}
+
 // words are values that a matcher names: for a regexp some that it matches.
 func words(m *labels.Matcher) []string {
 	if m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual {
 		return []string{m.Value}
+	}
+	if len(m.Value) > maxPattern {
+		return nil
 	}
 	re, err := syntax.Parse(m.Value, syntax.Perl)
 	if err != nil {
@@ -106,7 +124,9 @@ func concatenated(parts []*syntax.Regexp, depth int) []string {
 		var next []string
 		for _, end := range samples(part, depth-1) {
 			for _, begin := range all {
-				next = append(next, begin+end)
+				if len(begin)+len(end) <= maxPattern {
+					next = append(next, begin+end)
+				}
 			}
 			next = bounded(next)
 		}
@@ -183,7 +203,7 @@ func (s *solver) candidates(name string, of []*labels.Matcher, fixed alert) []st
 	if !ok {
 		all = []string{usual(name)}
 		for _, m := range of {
-			all = append(all, words(m)...)
+			all = append(all, s.of(m)...)
 		}
 		all = append(append(all, s.known[name]...), "", "x")
 	}

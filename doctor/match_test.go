@@ -94,7 +94,7 @@ func TestSolve(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := solver{known: make(map[string][]string), last: map[string][]string{"alertname": {"Watchdog"}}}
+			s := solver{known: make(map[string][]string), words: make(map[*labels.Matcher][]string), last: map[string][]string{"alertname": {"Watchdog"}}}
 			matchers := mustMatchers(t, test.matchers...)
 			a, label, impossible := s.solve(matchers, test.fixed)
 			if label != test.label || impossible != test.impossible {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/prometheus/common/model"
 
 	gateway "kubernaut.io/gateway"
 )
@@ -35,18 +36,18 @@ func (r *route) spacing() time.Duration {
 func (d *diagnosis) checkTimes(doc *document, r *route) {
 	dedup, storms := d.Gateway.Dedup, d.Gateway.Storms
 	if r.wait > longWait {
-		doc.add("group-wait", r.waitAt, fmt.Sprintf("group_wait is %v", r.wait), "group_wait: 30s\n")
+		doc.add("group-wait", r.waitAt, "group_wait is "+written(r.wait), "group_wait: 30s\n")
 	}
 	if on := storms.Rate.Count > 0 || storms.Pattern.Count > 0; on && r.interval >= storms.Quiet {
-		doc.add("storm-split", r.intervalAt, fmt.Sprintf("group_interval is %v, and a storm ends storm.quiet, %v, after its last new member", r.interval, storms.Quiet),
-			fmt.Sprintf("group_interval: %s\n", written(storms.Quiet-time.Minute)))
+		doc.add("storm-split", r.intervalAt, fmt.Sprintf("group_interval is %s, and a storm ends storm.quiet, %s, after its last new member", written(r.interval), written(storms.Quiet)),
+			fmt.Sprintf("group_interval: %s\n", written(max(storms.Quiet-time.Minute, storms.Quiet/2))))
 	}
 	if dedup.Mode != gateway.ModeWindow && r.interval > dedup.Window {
-		doc.add("flap", r.intervalAt, fmt.Sprintf("group_interval is %v, longer than dedup.window, %v", r.interval, dedup.Window),
+		doc.add("flap", r.intervalAt, fmt.Sprintf("group_interval is %s, longer than dedup.window, %s", written(r.interval), written(dedup.Window)),
 			fmt.Sprintf("group_interval: %s\n", written(dedup.Window)))
 	}
 	if r.repeat < r.interval {
-		doc.add("repeat-idle", r.repeatAt, fmt.Sprintf("repeat_interval is %v, shorter than group_interval, %v", r.repeat, r.interval),
+		doc.add("repeat-idle", r.repeatAt, fmt.Sprintf("repeat_interval is %s, shorter than group_interval, %s", written(r.repeat), written(r.interval)),
 			fmt.Sprintf("repeat_interval: %s\n", written(max(r.interval, time.Hour))))
 	}
 	d.checkRepeat(doc, r)
@@ -65,18 +66,18 @@ func (d *diagnosis) checkRepeat(doc *document, r *route) {
 	dedup := d.Gateway.Dedup
 	if dedup.Mode == gateway.ModeWindow {
 		if r.spacing() >= dedup.Window {
-			doc.add("repeat-stale", r.repeatAt, fmt.Sprintf("a firing alert is repeated every %v, and in dedup.mode window it is new again after dedup.window, %v", r.spacing(), dedup.Window),
+			doc.add("repeat-stale", r.repeatAt, fmt.Sprintf("a firing alert is repeated every %s, and in dedup.mode window it is new again after dedup.window, %s", written(r.spacing()), written(dedup.Window)),
 				fmt.Sprintf("group_interval: %s\nrepeat_interval: %s\n", written(dedup.Window/4), written(dedup.Window/2)))
 		}
 		return
 	}
 	switch stale := max(dedup.StaleAfter, dedup.Window); {
 	case r.spacing() >= stale:
-		doc.add("repeat-stale", r.repeatAt, fmt.Sprintf("a firing alert is repeated every %v, and an episode that is not seen for dedup.staleAfter, %v, is over", r.spacing(), stale),
+		doc.add("repeat-stale", r.repeatAt, fmt.Sprintf("a firing alert is repeated every %s, and an episode that is not seen for dedup.staleAfter, %s, is over", written(r.spacing()), written(stale)),
 			fmt.Sprintf("repeat_interval: %s\n", written(min(time.Hour, stale/4))))
 	case r.repeat > dedup.StuckAfter:
-		doc.add("repeat-late", r.repeatAt, fmt.Sprintf("repeat_interval is %v; a remediation is stuck after dedup.stuckAfter, %v, and the next try after dedup.cooldown, %v, both with the next repeat",
-			r.repeat, dedup.StuckAfter, dedup.Cooldown), "repeat_interval: 1h\n")
+		doc.add("repeat-late", r.repeatAt, fmt.Sprintf("repeat_interval is %s; that a remediation is stuck (dedup.stuckAfter, %s) or did not help (dedup.cooldown, %s) shows with the next repeat",
+			written(r.repeat), written(dedup.StuckAfter), written(dedup.Cooldown)), "repeat_interval: 1h\n")
 	}
 }
 
@@ -112,19 +113,9 @@ func (doc *document) resolveTimeout() {
 	v := doc.content.at("global", "resolve_timeout")
 	doc.duration(v)
 	if after := v.duration(shortResolve); after < shortResolve || after > longResolve {
-		doc.add("resolve-timeout", v, fmt.Sprintf("resolve_timeout is %v; 5m is usual", after), "global:\n  resolve_timeout: 5m\n")
+		doc.add("resolve-timeout", v, fmt.Sprintf("resolve_timeout is %s; 5m is usual", written(after)), "global:\n  resolve_timeout: 5m\n")
 	}
 }
 
-// written is a duration as Prometheus and its kin write it.
-func written(d time.Duration) string {
-	d = max(d, time.Second).Truncate(time.Second)
-	switch {
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	default:
-		return fmt.Sprintf("%ds", d/time.Second)
-	}
-}
+// written is a duration as Prometheus and its kin write it, such as 90s, 5m or 1d.
+func written(d time.Duration) string { return model.Duration(d.Truncate(time.Millisecond)).String() }

@@ -65,7 +65,6 @@ anywhere.`,
 	flags.StringArrayVar(&o.Receivers, "receiver", nil, "`NAME` of a receiver that posts to the gateway, where its URL doesn't tell; may be repeated")
 	flags.StringSliceVar(&o.failOn, "fail-on", []string{"loses"}, "exit with 1 on findings of these `SEVERITIES`: loses, hides, doubles, notice")
 	o.output.register(cmd)
-	_ = cmd.MarkFlagRequired("config")
 	return cmd
 }
 
@@ -73,6 +72,9 @@ func runDoctor(ctx context.Context, o doctorOptions, out io.Writer) error {
 	failOn, err := app.ParseSeverities(o.failOn)
 	if err != nil {
 		return &usageError{fmt.Errorf("--fail-on: %w", err)}
+	}
+	if o.config == "" {
+		return &usageError{errors.New("give the gateway's own configuration with --config FILE")}
 	}
 	if o.Config, err = loadConfig(o.config); err != nil {
 		return err
