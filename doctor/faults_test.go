@@ -250,8 +250,10 @@ var harmless = map[string]fault{
 	"info for nobody":         {replace: []string{"receivers:\n", "  routes:\n    - receiver: 'null'\n      matchers: [severity = info]\nreceivers:\n  - name: 'null'\n"}},
 	"the Watchdog elsewhere":  {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        matchers: [alertname = Watchdog]\n        group_interval: 30m\n        group_by: [job]\n"}},
 	"critical by another way": {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        repeat_interval: 1h\n        matchers: [severity = critical]\n"}},
-	"house words": {file: stack, replace: []string{"        repeat_interval: 1h\n", "        repeat_interval: 1h\n        routes:\n        - matchers: ['severity =~ \"page|ticket\"']\n"},
-		gateway: func(g *doctor.Gateway) { g.Aliases = map[string]string{"page": "critical", "ticket": "warning"} }},
+	"house words": {
+		file: stack, replace: []string{"        repeat_interval: 1h\n", "        repeat_interval: 1h\n        routes:\n        - matchers: ['severity =~ \"page|ticket\"']\n"},
+		gateway: func(g *doctor.Gateway) { g.Aliases = map[string]string{"page": "critical", "ticket": "warning"} },
+	},
 	"a prefix of an ingress":     {replace: []string{"8080/webhook", "8080/remediation/webhook"}},
 	"an alias":                   {replace: []string{"/webhook/prometheus", "/api/v1/signals/prometheus"}},
 	"basic in the URL":           {replace: []string{"http://", "http://me:secret@"}, gateway: auth("bearer", "basic")},
