@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 	// maxMismatches is how many decisions that came out otherwise are told in full.
 	maxMismatches = 10
 	// progressEvery is how many signals lie between two reports of progress.
-	progressEvery = 4096
+	progressEvery = 512
 )
 
 // ReplayOptions say what is replayed.
@@ -33,9 +34,18 @@ type ReplayOptions struct {
 	Config *config.Config
 	// Baseline is what Config is compared with; nil for what decided live.
 	Baseline *config.Config
-	// Progress is told now and then how many signals have been replayed; nil for
-	// nobody.
-	Progress func(signals int64)
+	// Progress is told now and then how far it has come; nil for nobody.
+	Progress func(ReplayProgress)
+}
+
+// ReplayProgress is how far a replay has come.
+type ReplayProgress struct {
+	// Signals is how many have been replayed.
+	Signals int64
+	// Read is how much of the files has been read, and Size how large they are
+	// together, in bytes. Size is 0 where that is not known. A file that is being
+	// written grows beyond it.
+	Read, Size int64
 }
 
 // Replay is what a replay has shown.
@@ -140,6 +150,19 @@ func (r *Replay) Err(conditions ...ReplayCondition) error {
 	return errors.Join(failed...)
 }
 
+// sizeOf returns how large files are together, 0 where one is no regular file.
+func sizeOf(files []string) int64 {
+	var size int64
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+		size += info.Size()
+	}
+	return size
+}
+
 // RunReplay replays recordings, or what Alertmanagers and Prometheus have written.
 func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 	files, err := recording.Find(o.Paths...)
@@ -150,7 +173,7 @@ func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replaying{options: o, result: &Replay{Report: replay.NewReport()}, lives: make(map[string]*liveRules)}
+	r := &replaying{options: o, result: &Replay{Report: replay.NewReport()}, lives: make(map[string]*liveRules), size: sizeOf(files)}
 	if err := r.prepare(foreign); err != nil {
 		return nil, err
 	}

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kubernaut.io/gateway"
@@ -34,6 +36,10 @@ type replaying struct {
 	tried, baseline *replay.Simulation
 	signals         int64
 	dropped         int64
+	// size is that of all files, in bytes, 0 where it is not known; read is how much
+	// of them has been read.
+	size int64
+	read atomic.Int64
 }
 
 // liveRules is by what an instance decided.
@@ -295,7 +301,7 @@ func (r *replaying) count(it *replay.Item, d gateway.Decision) {
 func (r *replaying) progress() {
 	r.signals++
 	if r.options.Progress != nil && r.signals%progressEvery == 0 {
-		r.options.Progress(r.signals)
+		r.options.Progress(ReplayProgress{Signals: r.signals, Read: r.read.Load(), Size: r.size})
 	}
 }
 
@@ -395,7 +401,7 @@ func (r *replaying) foreignFile(ctx context.Context, name string) error {
 	}
 	defer f.Close()
 	n := 0
-	for w, err := range backfill.Read(f, name, backfill.Options{}) {
+	for w, err := range backfill.Read(counting{f, &r.read}, name, backfill.Options{}) {
 		if err != nil {
 			return err
 		}
@@ -415,9 +421,22 @@ func (r *replaying) foreignFile(ctx context.Context, name string) error {
 	return nil
 }
 
+// counting counts what is read.
+type counting struct {
+	io.Reader
+	read *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c counting) Read(to []byte) (int, error) {
+	n, err := c.Reader.Read(to)
+	c.read.Add(int64(n))
+	return n, err
+}
+
 // recordings replays what gateways have recorded.
 func (r *replaying) recordings(ctx context.Context, files []string) error {
-	for e, err := range ahead(ctx, recording.Read(files...)) {
+	for e, err := range ahead(ctx, recording.ReadCounted(&r.read, files...)) {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

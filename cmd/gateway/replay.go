@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +63,8 @@ func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, std
 	if err != nil {
 		return err
 	}
-	what := app.ReplayOptions{Paths: paths, Progress: progress(stderr)}
+	shown := newProgress(stderr)
+	what := app.ReplayOptions{Paths: paths, Progress: shown.show}
 	if o.config != "" {
 		if what.Config, err = loadConfig(o.config); err != nil {
 			return err
@@ -80,6 +79,7 @@ func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, std
 		}
 	}
 	result, err := app.RunReplay(ctx, what)
+	shown.clear()
 	if err != nil {
 		return err
 	}
@@ -99,26 +99,6 @@ func (o *replayOptions) conditions() ([]app.ReplayCondition, error) {
 		}
 	}
 	return all, nil
-}
-
-// progress returns what tells people at a terminal how far it has come; nil where
-// nobody looks.
-func progress(stderr io.Writer) func(int64) {
-	f, ok := stderr.(*os.File)
-	if !ok {
-		return nil
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
-	}
-	began := time.Now()
-	last := began
-	return func(signals int64) {
-		if now := time.Now(); now.Sub(last) >= time.Second {
-			last = now
-			fmt.Fprintf(f, "\r%d signals, %.0f a second\x1b[K", signals, float64(signals)/now.Sub(began).Seconds())
-		}
-	}
 }
 
 func printReplay(r *app.Replay, format reportFormat, out io.Writer) error {
