@@ -135,6 +135,9 @@ func ParseReplayCondition(text string, baseline bool) (ReplayCondition, error) {
 // errReplay means that a replay has shown what it must not.
 var errReplay = errors.New("the replay failed")
 
+// errNoSignals means that there is nothing to decide.
+var errNoSignals = errors.New("there is no signal in what is to be replayed")
+
 // Err returns an error where a condition holds, or decisions came out otherwise
 // than they did live though they rest on the same.
 func (r *Replay) Err(conditions ...ReplayCondition) error {
@@ -185,7 +188,7 @@ func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 		return nil, err
 	}
 	if r.signals == 0 {
-		return nil, errors.New("there is no signal in what is to be replayed")
+		return nil, errNoSignals
 	}
 	return r.result, nil
 }

@@ -34,8 +34,10 @@ type replaying struct {
 	lives map[string]*liveRules
 	// tried and baseline are what is compared, nil where live decisions are checked.
 	tried, baseline *replay.Simulation
-	signals         int64
-	dropped         int64
+	// trials are what is tried side by side in place of these two, nil for none.
+	trials  *trials
+	signals int64
+	dropped int64
 	// size is that of all files, in bytes, 0 where it is not known; read is how much
 	// of them has been read.
 	size int64
@@ -103,6 +105,8 @@ func (r *replaying) entry(e *recording.Entry) error {
 		r.kept(live, e.Drained, (*gateway.Player).Drain, false)
 	case e.Reviewed != nil:
 		r.kept(live, e.Reviewed, (*gateway.Player).Review, true)
+	case e.Observed != nil && r.trials != nil:
+		r.trials.add(happening{observed: e})
 	case e.Observed != nil:
 		for _, s := range []*replay.Simulation{r.tried, r.baseline} {
 			if s != nil {
@@ -139,6 +143,9 @@ func (r *replaying) start(instance string, s *recording.Start) error {
 		live.before = before.player
 	}
 	r.lives[instance] = live
+	if r.trials != nil {
+		r.trials.newest = s
+	}
 	if r.tried == nil || r.options.Baseline != nil {
 		return nil
 	}
@@ -243,7 +250,7 @@ func (r *replaying) request(live *liveRules, e *recording.Entry) error {
 		r.warn("requests of source %s can't be read as they were live: %d signals, %d decisions, %v", e.Request.Source, len(batch.Signals), len(decisions), err)
 		return nil
 	}
-	if r.tried == nil {
+	if r.exact() {
 		r.play(live, e.Request, batch.Signals)
 		return nil
 	}
@@ -311,7 +318,7 @@ func (r *replaying) kept(live *liveRules, k *recording.Kept,
 ) {
 	s := k.Signal.Restore()
 	it := &replay.Item{At: k.Decision.ReceivedAt, Signal: *s, Live: &k.Decision, Again: true}
-	if r.tried != nil {
+	if !r.exact() {
 		if again {
 			r.decide(it)
 		}
@@ -322,8 +329,16 @@ func (r *replaying) kept(live *liveRules, k *recording.Kept,
 	r.count(it, d)
 }
 
+// exact reports whether the live decisions are made again, and nothing is tried.
+func (r *replaying) exact() bool { return r.tried == nil && r.trials == nil }
+
 // decide has a signal decided by what is tried and by the baseline.
 func (r *replaying) decide(it *replay.Item) {
+	if r.trials != nil {
+		r.trials.add(happening{item: it})
+		r.progress()
+		return
+	}
 	after, decidedToo := r.tried.Decide(it)
 	if r.baseline == nil {
 		r.count(it, after)

@@ -45,7 +45,8 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
 		Example: `  gateway replay recordings/
   gateway replay --config new.yaml recordings/
   gateway replay --config new.yaml --fail-if 'created>+20%' --fail-if 'P0>10' recordings/
-  gateway replay --config new.yaml --output json recordings/ | jq .differences`,
+  gateway replay --config new.yaml --output json recordings/ | jq .differences
+  gateway replay suggest recordings/`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runReplay(cmd.Context(), o, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -55,6 +56,7 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
 	cmd.Flags().StringVar(&o.baseline, "baseline", "", "configuration `FILE` to compare with; what decided live if there is none")
 	cmd.Flags().StringArrayVar(&o.failIf, "fail-if", nil, "exit with 1 if `CONDITION` holds, such as created>+20%")
 	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
+	cmd.AddCommand(newReplaySuggest())
 	return cmd
 }
 
