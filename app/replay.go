@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 	// maxMismatches is how many decisions that came out otherwise are told in full.
 	maxMismatches = 10
 	// progressEvery is how many signals lie between two reports of progress.
-	progressEvery = 4096
+	progressEvery = 512
 )
 
 // ReplayOptions say what is replayed.
@@ -33,9 +34,18 @@ type ReplayOptions struct {
 	Config *config.Config
 	// Baseline is what Config is compared with; nil for what decided live.
 	Baseline *config.Config
-	// Progress is told now and then how many signals have been replayed; nil for
-	// nobody.
-	Progress func(signals int64)
+	// Progress is told now and then how far it has come; nil for nobody.
+	Progress func(ReplayProgress)
+}
+
+// ReplayProgress is how far a replay has come.
+type ReplayProgress struct {
+	// Signals is how many have been replayed.
+	Signals int64
+	// Read is how much of the files has been read, and Size how large they are
+	// together, in bytes. Size is 0 where that is not known. A file that is being
+	// written grows beyond it.
+	Read, Size int64
 }
 
 // Replay is what a replay has shown.
@@ -125,6 +135,9 @@ func ParseReplayCondition(text string, baseline bool) (ReplayCondition, error) {
 // errReplay means that a replay has shown what it must not.
 var errReplay = errors.New("the replay failed")
 
+// errNoSignals means that there is nothing to decide.
+var errNoSignals = errors.New("there is no signal in what is to be replayed")
+
 // Err returns an error where a condition holds, or decisions came out otherwise
 // than they did live though they rest on the same.
 func (r *Replay) Err(conditions ...ReplayCondition) error {
@@ -140,6 +153,19 @@ func (r *Replay) Err(conditions ...ReplayCondition) error {
 	return errors.Join(failed...)
 }
 
+// sizeOf returns how large files are together, 0 where one is no regular file.
+func sizeOf(files []string) int64 {
+	var size int64
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+		size += info.Size()
+	}
+	return size
+}
+
 // RunReplay replays recordings, or what Alertmanagers and Prometheus have written.
 func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 	files, err := recording.Find(o.Paths...)
@@ -150,7 +176,7 @@ func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replaying{options: o, result: &Replay{Report: replay.NewReport()}, lives: make(map[string]*liveRules)}
+	r := &replaying{options: o, result: &Replay{Report: replay.NewReport()}, lives: make(map[string]*liveRules), size: sizeOf(files)}
 	if err := r.prepare(foreign); err != nil {
 		return nil, err
 	}
@@ -162,7 +188,7 @@ func RunReplay(ctx context.Context, o ReplayOptions) (*Replay, error) {
 		return nil, err
 	}
 	if r.signals == 0 {
-		return nil, errors.New("there is no signal in what is to be replayed")
+		return nil, errNoSignals
 	}
 	return r.result, nil
 }

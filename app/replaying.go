@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kubernaut.io/gateway"
@@ -35,8 +37,14 @@ type replaying struct {
 	// differed, where it is set, is told of each signal that both have decided, and
 	// what differs, as replay.Change.What has it.
 	differed func(what string, before, after *replay.Decided)
-	signals  int64
-	dropped  int64
+	// trials are what is tried side by side in place of these two, nil for none.
+	trials  *trials
+	signals int64
+	dropped int64
+	// size is that of all files, in bytes, 0 where it is not known; read is how much
+	// of them has been read.
+	size int64
+	read atomic.Int64
 }
 
 // liveRules is by what an instance decided.
@@ -100,6 +108,8 @@ func (r *replaying) entry(e *recording.Entry) error {
 		r.kept(live, e.Drained, (*gateway.Player).Drain, false)
 	case e.Reviewed != nil:
 		r.kept(live, e.Reviewed, (*gateway.Player).Review, true)
+	case e.Observed != nil && r.trials != nil:
+		r.trials.add(happening{observed: e})
 	case e.Observed != nil:
 		for _, s := range []*replay.Simulation{r.tried, r.baseline} {
 			if s != nil {
@@ -136,6 +146,9 @@ func (r *replaying) start(instance string, s *recording.Start) error {
 		live.before = before.player
 	}
 	r.lives[instance] = live
+	if r.trials != nil {
+		r.trials.newest = s
+	}
 	if r.tried == nil || r.options.Baseline != nil {
 		return nil
 	}
@@ -241,7 +254,7 @@ func (r *replaying) request(live *liveRules, e *recording.Entry) error {
 		r.warn("requests of source %s can't be read as they were live: %d signals, %d decisions, %v", e.Request.Source, len(batch.Signals), len(decisions), err)
 		return nil
 	}
-	if r.tried == nil {
+	if r.exact() {
 		r.play(live, e.Request, batch.Signals)
 		return nil
 	}
@@ -299,7 +312,7 @@ func (r *replaying) count(it *replay.Item, d gateway.Decision) {
 func (r *replaying) progress() {
 	r.signals++
 	if r.options.Progress != nil && r.signals%progressEvery == 0 {
-		r.options.Progress(r.signals)
+		r.options.Progress(ReplayProgress{Signals: r.signals, Read: r.read.Load(), Size: r.size})
 	}
 }
 
@@ -309,7 +322,7 @@ func (r *replaying) kept(live *liveRules, k *recording.Kept,
 ) {
 	s := k.Signal.Restore()
 	it := &replay.Item{At: k.Decision.ReceivedAt, Signal: *s, Live: &k.Decision, Again: true}
-	if r.tried != nil {
+	if !r.exact() {
 		if again {
 			r.decide(it)
 		}
@@ -320,8 +333,16 @@ func (r *replaying) kept(live *liveRules, k *recording.Kept,
 	r.count(it, d)
 }
 
+// exact reports whether the live decisions are made again, and nothing is tried.
+func (r *replaying) exact() bool { return r.tried == nil && r.trials == nil }
+
 // decide has a signal decided by what is tried and by the baseline.
 func (r *replaying) decide(it *replay.Item) {
+	if r.trials != nil {
+		r.trials.add(happening{item: it})
+		r.progress()
+		return
+	}
 	after, decidedToo := r.tried.Decide(it)
 	if r.baseline == nil {
 		r.count(it, after)
@@ -407,7 +428,7 @@ func (r *replaying) foreignFile(ctx context.Context, name string) error {
 	}
 	defer f.Close()
 	n := 0
-	for w, err := range backfill.Read(f, name, backfill.Options{}) {
+	for w, err := range backfill.Read(counting{f, &r.read}, name, backfill.Options{}) {
 		if err != nil {
 			return err
 		}
@@ -427,9 +448,22 @@ func (r *replaying) foreignFile(ctx context.Context, name string) error {
 	return nil
 }
 
+// counting counts what is read.
+type counting struct {
+	io.Reader
+	read *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c counting) Read(to []byte) (int, error) {
+	n, err := c.Reader.Read(to)
+	c.read.Add(int64(n))
+	return n, err
+}
+
 // recordings replays what gateways have recorded.
 func (r *replaying) recordings(ctx context.Context, files []string) error {
-	for e, err := range ahead(ctx, recording.Read(files...)) {
+	for e, err := range ahead(ctx, recording.ReadCounted(&r.read, files...)) {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

@@ -137,8 +137,18 @@ func (t *telling) received() {
 		text += "; taken from the spool later"
 	case t.kind == Reviewed:
 		text += "; it was parked, and is judged as if received then, an end as of its receipt"
+	case t.kind == Tried:
+		text += "; it is tried, and no cluster is asked"
 	}
 	t.link(StageReceived, r, text)
+}
+
+// done says that something was done, or of what is tried that it would be.
+func (t *telling) done(was, would string) string {
+	if t.kind == Tried {
+		return would
+	}
+	return was
 }
 
 // prefixed writes text behind what introduces it, nothing where there is none.
@@ -238,7 +248,7 @@ func (t *telling) answered() {
 		t.link(StageAnswer, a, text+"; no request stands for it")
 		return
 	}
-	text += "; " + join("/", t.Namespace, clip(d.Request)) + " stands for it"
+	text += "; " + join("/", t.Namespace, clip(d.Request)) + t.done(" stands for it", " would stand for it")
 	if d.Occurrences > 0 {
 		text += ", with " + number(d.Occurrences, "occurrence")
 	}

@@ -51,15 +51,15 @@ func (t *telling) effected(stage Stage, name string, f *gateway.Fault, done stri
 // affected tells what was done in the cluster.
 func (t *telling) affected(r *round, last bool) {
 	if c := r.create; c != nil {
-		done := clip(c.of) + " was created"
+		done := clip(c.of) + t.done(" was created", " would be created")
 		if q := c.answer.Request; q != nil && q.Storm != nil {
 			done += ", a storm's request"
 		}
 		t.effected(StageCreate, c.of, c.answer.Fault, done)
 	}
 	if j := r.join; j != nil {
-		t.effected(StageJoin, j.of, j.answer.Fault, fmt.Sprintf("it is a member of the storm's request %s, which counts %s",
-			clip(j.of), number(j.answer.Noted.Total, "occurrence")))
+		t.effected(StageJoin, j.of, j.answer.Fault, fmt.Sprintf("it %s a member of the storm's request %s, which counts %s",
+			t.done("is", "would be"), clip(j.of), number(j.answer.Noted.Total, "occurrence")))
 	}
 	t.ended(r, last)
 }

@@ -12,12 +12,14 @@ import (
 // Kind says on which way a signal came to its decision.
 type Kind string
 
-// The kinds: a sender's request, a signal that the spool kept, and one that was
-// parked while people did not want to hear of it.
+// The kinds: a sender's request, a signal that the spool kept, one that was
+// parked while people did not want to hear of it, and one that nobody sent, to see
+// what would become of it where no cluster is asked.
 const (
 	Webhook  Kind = "webhook"
 	Drained  Kind = "drained"
 	Reviewed Kind = "reviewed"
+	Tried    Kind = "tried"
 )
 
 // Case is one decision with what is known of it. Only Decision is required; the

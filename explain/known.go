@@ -63,7 +63,7 @@ func (t *telling) when(at time.Time) string {
 func (t *telling) known(r *round) {
 	n := r.known
 	if n.Request == nil {
-		text := "no request stands for this fingerprint"
+		text := "no request stands for this fingerprint" + t.done("", " here; those in the cluster are not known")
 		if n.Highest > 0 {
 			text += fmt.Sprintf("; the numbers up to %d are taken", n.Highest)
 		}

@@ -97,6 +97,10 @@ func (t *telling) placed(r *round) {
 			text = join("; ", text, fmt.Sprintf("the labels of namespace %s could not be read: %s", clip(l.of), clip(p.Fault.Text)))
 			continue
 		}
+		if t.kind == Tried {
+			text = join("; ", text, fmt.Sprintf("the labels of namespace %s are not known here", clip(l.of)))
+			continue
+		}
 		text = join("; ", text, fmt.Sprintf("namespace %s has %s", clip(l.of), has(p.Labels, p.From)))
 	}
 	if r.override != nil {

@@ -113,6 +113,10 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
+// Printable returns text as WriteText would write it: with everything written out
+// that a terminal may take for something else than text.
+func Printable(text string) string { return clean(text) }
+
 // clean returns text with everything written out that is no printable
 // character: control characters, bytes that are no UTF-8, and marks that turn
 // the direction of writing.

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -62,7 +63,7 @@ func Find(paths ...string) ([]string, error) {
 // Check reports what is wrong with the first line of a file: ErrFormat where it
 // is no recording, ErrDamaged where it can't be told any more.
 func Check(file string) error {
-	s := &source{path: file}
+	s := &source{path: file, read: new(atomic.Int64)}
 	defer s.close()
 	if err := s.next(); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -77,11 +78,15 @@ func Check(file string) error {
 //
 // A file is unpacked when its time has come. Memory is taken for one entry of
 // each that is open, and by zstd.
-func Read(files ...string) iter.Seq2[*Entry, error] {
+func Read(files ...string) iter.Seq2[*Entry, error] { return ReadCounted(new(atomic.Int64), files...) }
+
+// ReadCounted is Read that adds to read how many bytes of the files it has read,
+// as they lie on the disk.
+func ReadCounted(read *atomic.Int64, files ...string) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		open := make(sources, len(files))
 		for i, path := range files {
-			open[i] = &source{path: path, order: i}
+			open[i] = &source{path: path, order: i, read: read}
 			open[i].glance()
 		}
 		heap.Init(&open)
@@ -113,6 +118,8 @@ func Read(files ...string) iter.Seq2[*Entry, error] {
 type source struct {
 	path  string
 	order int
+	// read counts the bytes of all files.
+	read *atomic.Int64
 	// at is when head was, or before there is one, the first entry.
 	at time.Time
 	// head is the next entry, or fault why there is none.
@@ -127,7 +134,7 @@ type source struct {
 // glance finds out when the first entry was. Where it can't, that shows when it is
 // taken, before all others.
 func (s *source) glance() {
-	first := &source{path: s.path}
+	first := &source{path: s.path, read: new(atomic.Int64)}
 	defer first.close()
 	if first.next() == nil {
 		s.at = first.at
@@ -172,7 +179,7 @@ func (s *source) open() error {
 		return err
 	}
 	s.file = f
-	content := bufio.NewReader(f)
+	content := bufio.NewReader(counted{f, s.read})
 	begin, err := content.Peek(len(magic))
 	switch {
 	case string(begin) == magic:
@@ -193,6 +200,19 @@ func (s *source) open() error {
 		s.lines = newLines(content, MaxLineBytes)
 		return nil
 	}
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	read *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c counted) Read(to []byte) (int, error) {
+	n, err := c.Reader.Read(to)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 func (s *source) close() {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +45,8 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
 		Example: `  gateway replay recordings/
   gateway replay --config new.yaml recordings/
   gateway replay --config new.yaml --fail-if 'created>+20%' --fail-if 'P0>10' recordings/
-  gateway replay --config new.yaml --output json recordings/ | jq .differences`,
+  gateway replay --config new.yaml --output json recordings/ | jq .differences
+  gateway replay suggest recordings/`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runReplay(cmd.Context(), o, args, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -57,6 +56,7 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
 	cmd.Flags().StringVar(&o.baseline, "baseline", "", "configuration `FILE` to compare with; what decided live if there is none")
 	cmd.Flags().StringArrayVar(&o.failIf, "fail-if", nil, "exit with 1 if `CONDITION` holds, such as created>+20%")
 	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
+	cmd.AddCommand(newReplaySuggest())
 	return cmd
 }
 
@@ -65,7 +65,8 @@ func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, std
 	if err != nil {
 		return err
 	}
-	what := app.ReplayOptions{Paths: paths, Progress: progress(stderr)}
+	shown := newProgress(stderr)
+	what := app.ReplayOptions{Paths: paths, Progress: shown.show}
 	if o.config != "" {
 		if what.Config, err = loadConfig(o.config); err != nil {
 			return err
@@ -80,6 +81,7 @@ func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, std
 		}
 	}
 	result, err := app.RunReplay(ctx, what)
+	shown.clear()
 	if err != nil {
 		return err
 	}
@@ -99,26 +101,6 @@ func (o *replayOptions) conditions() ([]app.ReplayCondition, error) {
 		}
 	}
 	return all, nil
-}
-
-// progress returns what tells people at a terminal how far it has come; nil where
-// nobody looks.
-func progress(stderr io.Writer) func(int64) {
-	f, ok := stderr.(*os.File)
-	if !ok {
-		return nil
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
-	}
-	began := time.Now()
-	last := began
-	return func(signals int64) {
-		if now := time.Now(); now.Sub(last) >= time.Second {
-			last = now
-			fmt.Fprintf(f, "\r%d signals, %.0f a second\x1b[K", signals, float64(signals)/now.Sub(began).Seconds())
-		}
-	}
 }
 
 func printReplay(r *app.Replay, format reportFormat, out io.Writer) error {

@@ -83,10 +83,10 @@ func run(ctx context.Context, signals int, dir string, out io.Writer) error {
 }
 
 // watch tells the memory at each tenth of the way.
-func watch(out io.Writer, began time.Time, signals int) func(int64) {
+func watch(out io.Writer, began time.Time, signals int) func(app.ReplayProgress) {
 	next := int64(signals / 10)
-	return func(n int64) {
-		if n >= next {
+	return func(p app.ReplayProgress) {
+		if n := p.Signals; n >= next {
 			fmt.Fprintf(out, "  %d signals, %.0f/s, %s\n", n, float64(n)/time.Since(began).Seconds(), resident())
 			next += int64(signals / 10)
 		}
