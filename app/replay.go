@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/replay"
@@ -17,8 +16,6 @@ import (
 const (
 	// replayPolicyTimeout is what a policy may take in a replay, where nobody waits.
 	replayPolicyTimeout = time.Minute
-	// maxMismatches is how many decisions that came out otherwise are told in full.
-	maxMismatches = 10
 	// progressEvery is how many signals lie between two reports of progress.
 	progressEvery = 4096
 )
@@ -46,41 +43,9 @@ type Replay struct {
 	Before      *replay.Report `json:"baseline,omitempty"`
 	Differences *replay.Diff   `json:"differences,omitempty"`
 	// Check says whether the live decisions come out the same.
-	Check Check `json:"check"`
+	Check replay.Check `json:"check"`
 	// Warnings name what could not be replayed.
 	Warnings []string `json:"warnings,omitempty"`
-}
-
-// Check compares decisions with what they were live.
-type Check struct {
-	// Exact says that they were made by the very answers that the live ones got,
-	// and are compared whole. Otherwise they come from a world that is made up from
-	// the recording, by the baseline's rules, and only outcome, environment,
-	// priority and path are compared.
-	Exact     bool  `json:"exact"`
-	Decisions int64 `json:"decisions"`
-	Same      int64 `json:"same"`
-	// Mismatches are the first that were not the same.
-	Mismatches []Mismatch `json:"mismatches,omitempty"`
-}
-
-// Mismatch is a decision that came out otherwise than it did live.
-type Mismatch struct {
-	Request  string           `json:"request"`
-	Index    int              `json:"index"`
-	Live     gateway.Decision `json:"live"`
-	Replayed gateway.Decision `json:"replayed"`
-	Why      string           `json:"why,omitempty"`
-}
-
-func (c *Check) add(m *Mismatch, same bool) {
-	c.Decisions++
-	if same {
-		c.Same++
-	} else if len(c.Mismatches) < maxMismatches {
-		m.Live.Steps, m.Replayed.Steps = nil, nil
-		c.Mismatches = append(c.Mismatches, *m)
-	}
 }
 
 // WriteText writes what a replay has shown for people.
