@@ -74,6 +74,29 @@ func (r *Replay) WriteText(w io.Writer) error {
 	return err
 }
 
+// ReplayNames are what people call the things that a replay was about, for
+// WriteHTML; empty for what they did not name.
+type ReplayNames struct {
+	Recordings       []string
+	Config, Baseline string
+}
+
+// WriteHTML writes what a replay has shown as a page for people, whole in itself,
+// with what became of the conditions.
+func (r *Replay) WriteHTML(w io.Writer, names ReplayNames, conditions ...ReplayCondition) error {
+	o := &replay.HTMLOptions{
+		Tried: names.Config, Baseline: names.Baseline, Recordings: names.Recordings,
+		Report: r.Report, Before: r.Before, Diff: r.Differences, Check: &r.Check, Warnings: r.Warnings,
+	}
+	if o.Tried == "" && !r.Check.Exact {
+		o.Tried = "the default configuration"
+	}
+	for _, c := range conditions {
+		o.Conditions = append(o.Conditions, c.condition)
+	}
+	return replay.WriteHTML(w, o)
+}
+
 // ReplayCondition is something that a replay must not show.
 type ReplayCondition struct{ condition replay.Condition }
 
