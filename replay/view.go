@@ -132,7 +132,7 @@ func title(o *HTMLOptions) string {
 
 func facts(o *HTMLOptions) []fact {
 	const live = "the rules that decided live"
-	all := []fact{{"Decided by", []string{cmp.Or(o.Tried, live)}}}
+	all := []fact{{"Rules", []string{cmp.Or(o.Tried, live)}}}
 	if o.Before != nil {
 		all[0].Name = "After"
 		all = append(all, fact{"Before", []string{cmp.Or(o.Baseline, live)}})

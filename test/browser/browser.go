@@ -33,7 +33,7 @@ type Sight struct {
 	Loaded []string
 }
 
-// Frame is the page at one width, in CSS pixels.
+// Frame is the page at one width, in CSS pixels, with all details unfolded.
 type Frame struct {
 	Width int
 	// Needed is how wide it would have to be not to be scrolled sideways.
@@ -42,6 +42,8 @@ type Frame struct {
 	// contrast of less than 4.5 to what is behind them.
 	Text  string
 	Faint []string
+	// Squeezed are texts that have no room for more than a few letters in a line.
+	Squeezed []string
 	// Scripts is how many scripts and attributes that are scripts there are.
 	Scripts int
 }

@@ -31,6 +31,9 @@ func TestLook(t *testing.T) {
 		"faint": {" 'unsafe-inline'", `<p style="color: #999; background: #fff">pale</p>`, func(s Sight) bool {
 			return slices.Equal(s.Frames[0].Faint, []string{"pale"})
 		}},
+		"squeezed": {" 'unsafe-inline'", `<p style="width: 1em; overflow-wrap: anywhere">one letter a line</p>`, func(s Sight) bool {
+			return slices.Equal(s.Frames[0].Squeezed, []string{"one letter a line"})
+		}},
 		"loads something": {"", `<img src="/picture.png" alt="">`, func(s Sight) bool { return slices.Contains(s.Loaded, "/picture.png") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +45,7 @@ func TestLook(t *testing.T) {
 				return
 			}
 			for _, f := range s.Frames {
-				if f.Needed > f.Width || f.Scripts > 0 || len(f.Faint) > 0 || f.Text != "words & words" {
+				if f.Needed > f.Width || f.Scripts > 0 || len(f.Faint)+len(f.Squeezed) > 0 || f.Text != "words & words" {
 					t.Errorf("got %+v", f)
 				}
 			}
