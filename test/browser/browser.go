@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// limit is some fifty times what a look takes on an idle machine.
-const limit = time.Minute
+// limit is some hundred times what a look takes on an idle machine.
+const limit = 2 * time.Minute
 
 // Sight is what there is to be seen of a page.
 type Sight struct {
