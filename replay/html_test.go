@@ -232,6 +232,7 @@ func TestWriteHTMLTellsAll(t *testing.T) {
 	for seed := range uint64(20) {
 		r, before, d := NewReport(), NewReport(), NewDiff()
 		for one := range madeUp(seed, 300) {
+			one.Signal.Resource.Namespace += strconv.Itoa(r.Signals % 17) // more than have a row each
 			other := again(one, func(d *gateway.Decision) { d.Environment += "x" })
 			before.Add(one)
 			r.Add(other)
