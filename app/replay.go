@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/replay"
@@ -18,8 +17,6 @@ import (
 const (
 	// replayPolicyTimeout is what a policy may take in a replay, where nobody waits.
 	replayPolicyTimeout = time.Minute
-	// maxMismatches is how many decisions that came out otherwise are told in full.
-	maxMismatches = 10
 	// progressEvery is how many signals lie between two reports of progress.
 	progressEvery = 512
 )
@@ -56,41 +53,9 @@ type Replay struct {
 	Before      *replay.Report `json:"baseline,omitempty"`
 	Differences *replay.Diff   `json:"differences,omitempty"`
 	// Check says whether the live decisions come out the same.
-	Check Check `json:"check"`
+	Check replay.Check `json:"check"`
 	// Warnings name what could not be replayed.
 	Warnings []string `json:"warnings,omitempty"`
-}
-
-// Check compares decisions with what they were live.
-type Check struct {
-	// Exact says that they were made by the very answers that the live ones got,
-	// and are compared whole. Otherwise they come from a world that is made up from
-	// the recording, by the baseline's rules, and only outcome, environment,
-	// priority and path are compared.
-	Exact     bool  `json:"exact"`
-	Decisions int64 `json:"decisions"`
-	Same      int64 `json:"same"`
-	// Mismatches are the first that were not the same.
-	Mismatches []Mismatch `json:"mismatches,omitempty"`
-}
-
-// Mismatch is a decision that came out otherwise than it did live.
-type Mismatch struct {
-	Request  string           `json:"request"`
-	Index    int              `json:"index"`
-	Live     gateway.Decision `json:"live"`
-	Replayed gateway.Decision `json:"replayed"`
-	Why      string           `json:"why,omitempty"`
-}
-
-func (c *Check) add(m *Mismatch, same bool) {
-	c.Decisions++
-	if same {
-		c.Same++
-	} else if len(c.Mismatches) < maxMismatches {
-		m.Live.Steps, m.Replayed.Steps = nil, nil
-		c.Mismatches = append(c.Mismatches, *m)
-	}
 }
 
 // WriteText writes what a replay has shown for people.
@@ -117,6 +82,29 @@ func (r *Replay) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// ReplayNames are what people call the things that a replay was about, for
+// WriteHTML; empty for what they did not name.
+type ReplayNames struct {
+	Recordings       []string
+	Config, Baseline string
+}
+
+// WriteHTML writes what a replay has shown as a page for people, whole in itself,
+// with what became of the conditions.
+func (r *Replay) WriteHTML(w io.Writer, names ReplayNames, conditions ...ReplayCondition) error {
+	o := &replay.HTMLOptions{
+		Tried: names.Config, Baseline: names.Baseline, Recordings: names.Recordings,
+		Report: r.Report, Before: r.Before, Diff: r.Differences, Check: &r.Check, Warnings: r.Warnings,
+	}
+	if o.Tried == "" && !r.Check.Exact {
+		o.Tried = "the default configuration"
+	}
+	for _, c := range conditions {
+		o.Conditions = append(o.Conditions, c.condition)
+	}
+	return replay.WriteHTML(w, o)
 }
 
 // ReplayCondition is something that a replay must not show.

@@ -296,11 +296,11 @@ func alike(a, b *gateway.Decision) bool {
 
 func (r *replaying) check(request string, i int, live, again *gateway.Decision, fault error) {
 	same := fault == nil && alike(live, again)
-	m := &Mismatch{Request: request, Index: i, Live: *live, Replayed: *again}
+	m := &replay.Mismatch{Request: request, Index: i, Live: *live, Replayed: *again}
 	if fault != nil {
 		m.Why = fault.Error()
 	}
-	r.result.Check.add(m, same)
+	r.result.Check.Add(m, same)
 }
 
 // count adds a signal to the report.
@@ -362,7 +362,7 @@ func (r *replaying) decide(it *replay.Item) {
 	if it.Live != nil && decided && !it.Again && r.options.Baseline == nil {
 		l := it.Live
 		same := l.Outcome == before.Outcome && l.Environment == before.Environment && l.Priority == before.Priority && l.Path == before.Path
-		r.result.Check.add(&Mismatch{Request: it.Request, Index: it.Index, Live: *l, Replayed: before}, same)
+		r.result.Check.Add(&replay.Mismatch{Request: it.Request, Index: it.Index, Live: *l, Replayed: before}, same)
 	}
 	r.progress()
 }

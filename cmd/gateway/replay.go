@@ -15,7 +15,25 @@ import (
 type replayOptions struct {
 	config, baseline string
 	failIf           []string
-	output           reportFormat
+	output           replayFormat
+}
+
+// replayFormat is how a replay is told: a page beside what other commands have.
+type replayFormat string
+
+const reportHTML replayFormat = "html"
+
+// MarshalText returns the format as it is typed.
+func (f replayFormat) MarshalText() ([]byte, error) { return []byte(f), nil }
+
+// UnmarshalText takes the formats that there are.
+func (f *replayFormat) UnmarshalText(text []byte) error {
+	switch *f = replayFormat(text); *f {
+	case replayFormat(reportText), replayFormat(reportJSON), reportHTML:
+		return nil
+	default:
+		return fmt.Errorf("%q is not an output format; use text, json or html", text)
+	}
 }
 
 func newReplay() *cobra.Command {
@@ -39,6 +57,8 @@ What is not in a recording is not known: the labels of namespaces that nobody
 asked about, and what a controller would have done with requests that there were
 not; those wait.
 
+--output html writes one page with everything in it, to be kept beside a change.
+
 --fail-if makes a pipeline fail: METRIC OP VALUE, where VALUE may be relative to
 the baseline. Exit codes: 0, 1 where a condition holds or decisions came out
 otherwise than they did live (without --config), 2 for a wrong command line.`,
@@ -46,6 +66,7 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
   gateway replay --config new.yaml recordings/
   gateway replay --config new.yaml --fail-if 'created>+20%' --fail-if 'P0>10' recordings/
   gateway replay --config new.yaml --output json recordings/ | jq .differences
+  gateway replay --config new.yaml --output html recordings/ > report.html
   gateway replay suggest recordings/`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +76,7 @@ otherwise than they did live (without --config), 2 for a wrong command line.`,
 	cmd.Flags().StringVar(&o.config, "config", "", "configuration `FILE` to try")
 	cmd.Flags().StringVar(&o.baseline, "baseline", "", "configuration `FILE` to compare with; what decided live if there is none")
 	cmd.Flags().StringArrayVar(&o.failIf, "fail-if", nil, "exit with 1 if `CONDITION` holds, such as created>+20%")
-	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
+	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, json for programs, or html for a page")
 	cmd.AddCommand(newReplaySuggest())
 	return cmd
 }
@@ -85,7 +106,7 @@ func runReplay(ctx context.Context, o replayOptions, paths []string, stdout, std
 	if err != nil {
 		return err
 	}
-	if err := printReplay(result, o.output, stdout); err != nil {
+	if err := o.print(result, paths, conditions, stdout); err != nil {
 		return err
 	}
 	return result.Err(conditions...)
@@ -103,11 +124,16 @@ func (o *replayOptions) conditions() ([]app.ReplayCondition, error) {
 	return all, nil
 }
 
-func printReplay(r *app.Replay, format reportFormat, out io.Writer) error {
-	if format == "json" {
+// print writes what a replay of some paths has shown.
+func (o *replayOptions) print(r *app.Replay, paths []string, conditions []app.ReplayCondition, out io.Writer) error {
+	switch o.output {
+	case replayFormat(reportJSON):
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
+	case reportHTML:
+		return r.WriteHTML(out, app.ReplayNames{Recordings: paths, Config: o.config, Baseline: o.baseline}, conditions...)
+	default:
+		return r.WriteText(out)
 	}
-	return r.WriteText(out)
 }

@@ -38,7 +38,7 @@ func TestReplayCommandLines(t *testing.T) {
 		"relative to nothing":      {[]string{"--fail-if", "created>+20%", bodies}, exitUsage, "", "baseline"},
 		"a baseline alone":         {[]string{"--baseline", plain, bodies}, exitUsage, "", "--baseline needs --config"},
 		"a broken file":            {[]string{"--config", broken, bodies}, exitUsage, "", "webhook"},
-		"another format":           {[]string{"--output", "xml", bodies}, exitUsage, "", "use text or json"},
+		"another format":           {[]string{"--output", "xml", bodies}, exitUsage, "", "use text, json or html"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +49,14 @@ func TestReplayCommandLines(t *testing.T) {
 		})
 	}
 
-	_, stdout, _ := execute(t, "replay", "--config", bold, "--baseline", plain, "--output", "json", bodies)
+	code, stdout, _ := execute(t, "replay", "--config", bold, "--baseline", plain, "--fail-if", "P0>0", "--output", "html", bodies)
+	for _, want := range []string{"<!DOCTYPE html>", "Replay by bold.yaml, compared with plain.yaml", "2 of 2 signals decided differently", "P0&gt;0: 1", bodies, "</html>\n"} {
+		if code != exitFailure || !strings.Contains(stdout, want) {
+			t.Errorf("exits with %d, and no %q in\n%s", code, want, stdout)
+		}
+	}
+
+	_, stdout, _ = execute(t, "replay", "--config", bold, "--baseline", plain, "--output", "json", bodies)
 	var result struct {
 		Report, Baseline struct{ Signals int }
 		Differences      struct{ Differing int }
