@@ -1,5 +1,6 @@
 // Package adapter is what the adapters share: how they say what is wrong with a
-// sender's JSON. Each format has a package of its own below it.
+// sender's JSON, alerts in the shape of Alertmanager's webhooks, and the objects
+// that labels and references mean. Each format has a package of its own below it.
 package adapter
 
 import (
