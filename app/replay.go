@@ -17,6 +17,8 @@ import (
 const (
 	// replayPolicyTimeout is what a policy may take in a replay, where nobody waits.
 	replayPolicyTimeout = time.Minute
+	// replayMappingTimeout is the same for the expressions of a mapping.
+	replayMappingTimeout = time.Minute
 	// maxMismatches is how many decisions that came out otherwise are told in full.
 	maxMismatches = 10
 	// progressEvery is how many signals lie between two reports of progress.
