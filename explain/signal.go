@@ -101,7 +101,7 @@ func resourceFrom(s *gateway.Signal, format string) string {
 	case s.Resource.IsZero() && slices.Contains(mapped, format):
 		return "the expressions of mapping.resource name no object"
 	case s.Resource.IsZero() && aboutRule(s):
-		return "it is about the rule, which could not be evaluated"
+		return "it is about the rule, which has no data or fails"
 	case s.Resource.IsZero() && len(s.Labels) > 0 && !s.IsEvent():
 		return "no label names an object"
 	case s.Resource.IsZero():
@@ -233,6 +233,9 @@ func gives(s *gateway.Signal, f gateway.Fingerprint, byOwner bool) bool {
 	again.Normalize(gateway.Identity{ByOwner: byOwner})
 	return again.Err == nil && again.Fingerprint == f
 }
+
+// String returns the parts in a line, as Explanation tells them.
+func (id *Identity) String() string { return id.text() }
 
 // text tells the parts in a line.
 func (id *Identity) text() string {

@@ -18,7 +18,11 @@ var extras = [...]string{
 	"generatorURL", "silenceURL", "dashboardURL", "panelURL", "imageURL",
 }
 
-const noURLs = 2
+const (
+	noURLs = 2
+	// noValues is what a rule that could not be evaluated has for values.
+	noValues = "{}"
+)
 
 // The names of the alerts by which Grafana tells that a rule has no data, or
 // can't be evaluated. The rule is in the label rulename then.
@@ -72,7 +76,7 @@ func annotate(s *gateway.Signal, texts []string, base *url.URL) {
 		if i >= noURLs {
 			text = link(text, base)
 		}
-		if text == "" || s.Annotations[extras[i]] != "" {
+		if text == "" || text == noValues || s.Annotations[extras[i]] != "" {
 			continue
 		}
 		if s.Annotations == nil {

@@ -107,7 +107,7 @@ func TestAnnotations(t *testing.T) {
 		{"nothing at all", ``, ``, nil},
 		{"value string", ``, own + `"valueString":"` + value + `",`, map[string]string{"summary": "x", "valueString": value}},
 		{"values", ``, `"values":{"B": 7.5, "C": 1},`, map[string]string{"values": `{"B": 7.5, "C": 1}`}},
-		{"null and empty extras", ``, `"values":null,"valueString":"","dashboardURL":"","imageURL":null,`, nil},
+		{"null and empty extras", ``, `"values":{},"valueString":"","dashboardURL":"","imageURL":null,`, nil},
 		{"extras of other kinds", ``, `"values":[1],"valueString":7,"imageURL":true,"panelURL":{"x":1},`, nil},
 		{"one of the same name stands", ``, `"annotations":{"silenceURL":"mine"},"silenceURL":"https://g/x",`, map[string]string{"silenceURL": "mine"}},
 		{"relative links", `"externalURL":"https://g.example/",`, `"dashboardURL":"/d/a?orgId=1","silenceURL":"alerting/silence/new",`, map[string]string{

@@ -175,13 +175,21 @@ func (r *run) eval(k key) (ref.Val, error) {
 	case err != nil:
 		return types.NullValue, failure(k, evalWords(k, err))
 	}
-	if optional, ok := value.(*types.Optional); ok {
-		if !optional.HasValue() {
-			return types.NullValue, nil
+	return settled(value), nil
+}
+
+// settled returns what an optional value holds, null for nothing.
+func settled(value ref.Val) ref.Val {
+	for {
+		optional, ok := value.(*types.Optional)
+		switch {
+		case !ok:
+			return value
+		case !optional.HasValue():
+			return types.NullValue
 		}
 		value = optional.GetValue()
 	}
-	return value, nil
 }
 
 // evalWords says why an expression failed.
@@ -273,7 +281,7 @@ func (r *run) texts(k key, to *map[string]string) error {
 		if !ok {
 			return failure(k, "has "+valueName(name)+" as a name; want texts")
 		}
-		of := m.Get(name)
+		of := settled(m.Get(name))
 		if isNone(of) {
 			continue
 		}

@@ -63,6 +63,9 @@ func TestSignals(t *testing.T) {
 		{"optional values", Expressions{Name: `item.?a`, Labels: `optional.of({"a": "b"})`, StartsAt: `item.?t`}, `{"a":"x","t":1}`, []gateway.Signal{
 			{Name: "x", Labels: map[string]string{"a": "b"}, StartsAt: time.Unix(1, 0)},
 		}},
+		{"optional values in a map", Expressions{Name: `"x"`, Labels: `{"a": item.?a, "b": item.?b, ?"c": item.?b}`}, `{"a":1}`, []gateway.Signal{
+			{Name: "x", Labels: map[string]string{"a": "1"}},
+		}},
 		{"an item that is null", Expressions{Name: `item == null ? "none" : "some"`}, `[null,1]`, []gateway.Signal{{Name: "none"}, {Name: "some"}}},
 		{"functions", Expressions{
 			Name: `item.a.split("/")[1].lowerAscii()`, Labels: `item.tags.transformMapEntry(i, v, {v.k: v.v})`,
