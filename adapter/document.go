@@ -35,7 +35,8 @@ func Cut(body []byte, limit int) ([][]byte, error) {
 		return nil, Wrong("body", "empty; want JSON")
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	parts, err := [][]byte{whole}, error(nil)
+	parts := [][]byte{whole}
+	var err error
 	if dec.PeekKind() == '[' {
 		parts, err = elements(dec, body, limit)
 	} else {

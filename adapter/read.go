@@ -69,7 +69,7 @@ func (r *reader) close() {
 	readers.Put(r)
 }
 
-// read reads a body. Its errors are made by package
+// read reads a body. Its errors name a field.
 func read(body []byte, how mode, texts []string) (Alerts, error) {
 	var options []jsontext.Options
 	if how == apart {

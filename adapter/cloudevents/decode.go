@@ -121,16 +121,14 @@ func check(e map[string]any) error {
 		}
 	}
 	problems := event.ValidationError{}
-	if err := ce.Validate(); err == nil || !errors.As(err, &problems) {
+	if err := ce.Validate(); err == nil || !errors.As(err, &problems) || len(problems) == 0 {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(problems)) {
-		if _, there := e[name]; !there {
-			return adapter.Wrong(name, "missing; a CloudEvent has one")
-		}
-		return adapter.Wrong(name, adapter.ClipTo(problems[name].Error(), maxMessage))
+	name := slices.Min(slices.Collect(maps.Keys(problems)))
+	if _, there := e[name]; !there {
+		return adapter.Wrong(name, "missing; a CloudEvent has one")
 	}
-	return nil
+	return adapter.Wrong(name, adapter.ClipTo(problems[name].Error(), maxMessage))
 }
 
 // maxMessage is how many bytes of the SDK's own words an error repeats.

@@ -137,7 +137,7 @@ func TestBadEventHurtsOnlyItself(t *testing.T) {
 				t.Fatalf("%d documents, want 3", len(documents))
 			}
 			for _, i := range []int{0, 2} {
-				if !reflect.DeepEqual(documents[i], want) {
+				if d := documents[i]; d.Err != nil || !reflect.DeepEqual(d.Value, want.Value) || string(d.Payload) != string(want.Payload) {
 					t.Errorf("document %d: %+v, want %+v", i, documents[i], want)
 				}
 			}

@@ -29,7 +29,7 @@ const (
 	// maxFindSteps is the same for the expression that finds all signals of a document.
 	maxFindSteps = 1_000_000
 	// maxAllSteps is the cost of all expressions for one body, 0.1 to 0.6 us a step.
-	maxAllSteps = 5_000_000
+	maxAllSteps = 3_000_000
 	// checkEvery is after how many rounds of a loop the time is looked at.
 	checkEvery = 100
 	// maxMessage is how many bytes of CEL's own words an error repeats.

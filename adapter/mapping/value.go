@@ -136,16 +136,24 @@ func native(value ref.Val, left *int) any {
 		for it := v.Iterator(); it.HasNext() == types.True && *left > 0; {
 			name := it.Next()
 			if key, ok := scalar(name); ok {
-				m[key] = native(v.Get(name), left)
+				m[key] = native(settled(v.Get(name)), left)
 			}
 		}
 		return m
 	case traits.Lister:
 		list := []any{}
 		for it := v.Iterator(); it.HasNext() == types.True && *left > 0; {
-			list = append(list, native(it.Next(), left))
+			list = append(list, native(settled(it.Next()), left))
 		}
 		return list
+	default:
+		return single(value)
+	}
+}
+
+// single is native of what has no parts. A text's beginning is more than fits.
+func single(value ref.Val) any {
+	switch v := value.(type) {
 	case types.String:
 		return strings.ToValidUTF8(string(v[:min(len(v), maxPayload)]), "")
 	case types.Bytes:
@@ -156,10 +164,8 @@ func native(value ref.Val, left *int) any {
 		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
 			return f
 		}
-		return nil
 	case types.Timestamp:
 		return v.Format(time.RFC3339Nano)
-	default:
-		return nil
 	}
+	return nil
 }
