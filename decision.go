@@ -69,6 +69,7 @@ const (
 	ReasonSuppressedSeverity Reason = "severity is suppressed"
 	ReasonSuppressedName     Reason = "signal name is suppressed"
 	ReasonNormalEvent        Reason = "normal event"
+	ReasonTest               Reason = "a test"
 	ReasonOwnRequest         Reason = "about the gateway's own request"
 	ReasonPolicy             Reason = "suppressed by the policy"
 	ReasonSilenced           Reason = "silenced"

@@ -124,6 +124,8 @@ type Signal struct {
 	EventCount int64
 	// Normal marks a Kubernetes Event of type Normal: news, not trouble.
 	Normal bool
+	// Test marks what people send to see whether a sender is set up well.
+	Test bool
 
 	// Payload is the sender's JSON for this signal alone. It aliases the
 	// request's body and is only valid while the batch is being processed.

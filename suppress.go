@@ -20,6 +20,8 @@ func (p Suppression) Check(s *Signal) (Reason, bool) {
 	switch {
 	case s.Normal:
 		return ReasonNormalEvent, true
+	case s.Test:
+		return ReasonTest, true
 	case s.Resource.Kind == requestKind && (s.Resource.APIVersion == "" || s.Resource.Group() == requestGroup):
 		return ReasonOwnRequest, true
 	case slices.Contains(p.Severities, s.Severity):

@@ -20,6 +20,7 @@ func TestSuppression(t *testing.T) {
 		{"Watchdog", gateway.Signal{Name: "Watchdog", Severity: "critical"}, gateway.ReasonSuppressedName, true},
 		{"InfoInhibitor", gateway.Signal{Name: "InfoInhibitor", Severity: "critical"}, gateway.ReasonSuppressedName, true},
 		{"a name that only begins like it", gateway.Signal{Name: "WatchdogDown", Severity: "critical"}, "", false},
+		{"a test", gateway.Signal{Name: "TestAlert", Severity: "critical", Test: true}, gateway.ReasonTest, true},
 		{"a normal event", gateway.Signal{Name: "Pulled", Normal: true, Type: gateway.TypeKubernetesEvent}, gateway.ReasonNormalEvent, true},
 		{"a warning event", gateway.Signal{Name: "BackOff", Severity: "warning", Type: gateway.TypeKubernetesEvent}, "", false},
 		{"about its own request", gateway.Signal{Name: "Stuck", Severity: "critical", Resource: gateway.Resource{APIVersion: "remediation.kubernaut.io/v1alpha1", Kind: "RemediationRequest", Name: "rr-1"}}, gateway.ReasonOwnRequest, true},

@@ -1,5 +1,6 @@
 // Package adapter is what the adapters share: how they say what is wrong with a
-// sender's JSON. Each format has a package of its own below it.
+// sender's JSON, alerts in the shape of Alertmanager's webhooks, and the objects
+// that labels and references mean. Each format has a package of its own below it.
 package adapter
 
 import (
@@ -94,10 +95,13 @@ func mismatch(err *json.SemanticError) string {
 
 // Clip returns s as valid UTF-8 without control characters, and at most
 // maxEcho bytes of it.
-func Clip(s string) string {
+func Clip(s string) string { return ClipTo(s, maxEcho) }
+
+// ClipTo is Clip with another number of bytes.
+func ClipTo(s string, size int) string {
 	end := ""
-	if len(s) > maxEcho {
-		s, end = s[:maxEcho], "..."
+	if len(s) > size {
+		s, end = s[:size], "..."
 	}
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f {

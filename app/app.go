@@ -19,8 +19,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kubernaut.io/gateway"
-	"kubernaut.io/gateway/adapter/alertmanager"
-	"kubernaut.io/gateway/adapter/k8sevent"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/ingress"
 	"kubernaut.io/gateway/kube"
@@ -62,6 +60,8 @@ type Options struct {
 type App struct {
 	options Options
 	rules   *rules
+	// readers are by the names of their sources.
+	readers map[string]reader
 	// instance names this process to people and in recordings.
 	instance   string
 	past       past
@@ -97,6 +97,10 @@ func New(o Options) (*App, error) {
 		waiting: "the Kubernetes API has not been reached yet",
 	}
 	c := o.Config
+	var err error
+	if a.readers, err = readers(c, c.Webhooks.RequestTimeout/2); err != nil {
+		return nil, err
+	}
 	registry := prometheus.NewRegistry()
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
@@ -180,7 +184,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	c := a.options.Config
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
-		Sources: sources(c), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
+		Sources: sources(c, a.readers), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
 		Heard: a.past.heard, Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
@@ -200,34 +204,6 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 		return errors.Join(err, a.webhooks.listener.Close())
 	}
 	return nil
-}
-
-// formats are what the gateway can read, by the name of the format.
-var formats = map[config.Format]struct {
-	decode  func([]byte) (gateway.Batch, error)
-	retries bool
-}{
-	config.FormatAlertmanager:    {decode: alertmanager.Decode},
-	config.FormatKubernetesEvent: {decode: k8sevent.Decode, retries: true},
-}
-
-// aliases are paths that sources with these names have besides their own.
-var aliases = map[string][]string{
-	"prometheus": {"/api/v1/signals/prometheus"},
-	"k8s-event":  {"/api/v1/signals/kubernetes-event"},
-}
-
-func sources(c *config.Config) []ingress.Source {
-	sources := make([]ingress.Source, len(c.Sources))
-	for i, s := range c.Sources {
-		format := formats[s.Format]
-		perSecond, burst := s.RateLimit.Limit()
-		sources[i] = ingress.Source{
-			Name: s.Name, Decode: format.decode, Authenticate: ingress.None{}, Aliases: aliases[s.Name],
-			RetriesOn429: format.retries, SignalsPerSecond: perSecond, Burst: burst,
-		}
-	}
-	return sources
 }
 
 func sourceNames(c *config.Config) []string {

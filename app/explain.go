@@ -38,7 +38,7 @@ func (a *App) explainable(metrics *telemetry.Metrics) error {
 	a.past.revision = func() string { return a.rules.current().Revision }
 	var err error
 	a.past.ring, err = explain.NewRing(explain.RingOptions{
-		Decode: decoder(c), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, a.instance),
+		Decode: decoder(a.readers), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, a.instance),
 	})
 	if err != nil {
 		return err
@@ -61,25 +61,6 @@ func (a *App) explainable(metrics *telemetry.Metrics) error {
 // caseOf returns what all decisions of a configuration have in common.
 func caseOf(c *config.Config, instance string) explain.Case {
 	return explain.Case{Instance: instance, Namespace: c.Namespace, Dedup: c.DedupRules(), Storms: c.StormRules()}
-}
-
-// decoder returns what makes signals of a body, as the configuration's sources do.
-func decoder(c *config.Config) func(source string, body []byte) (gateway.Batch, error) {
-	decoders := make(map[string]func([]byte) (gateway.Batch, error), len(c.Sources))
-	for _, s := range c.Sources {
-		decoders[s.Name] = formats[s.Format].decode
-	}
-	return func(source string, body []byte) (gateway.Batch, error) {
-		decode := decoders[source]
-		if decode == nil {
-			return gateway.Batch{}, fmt.Errorf("the configuration has no source %q", source)
-		}
-		batch, err := decode(body)
-		for i := range batch.Signals {
-			batch.Signals[i].Source = source
-		}
-		return batch, err
-	}
 }
 
 func formatNames(c *config.Config) map[string]string {
@@ -268,8 +249,12 @@ func recordedRing(e *recording.Entry) (*explain.Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.Instance, err)
 	}
+	readers, err := readers(c, replayMappingTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Instance, err)
+	}
 	return explain.NewRing(explain.RingOptions{
-		Decode: decoder(c), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, e.Instance),
+		Decode: decoder(readers), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, e.Instance),
 	})
 }
 

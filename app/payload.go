@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +89,11 @@ func ExplainPayload(ctx context.Context, w io.Writer, o PayloadOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %s", o.Name, explain.Printable(err.Error()))
 	}
-	batch, err := formats[source.Format].decode(o.Body)
+	reader, err := newReader(&source, replayMappingTimeout)
+	if err != nil {
+		return err
+	}
+	batch, err := reader.decode(o.Body)
 	if err != nil {
 		// It repeats what is in the file.
 		return fmt.Errorf("%s: as format %s: %s", o.Name, source.Format, explain.Printable(err.Error()))
@@ -181,8 +184,8 @@ func (p *explainedPayload) sources(c *config.Config) int {
 
 // source returns the source that the payload comes from.
 func (o *PayloadOptions) source() (config.Source, error) {
-	if o.Format != "" && formats[o.Format].decode == nil {
-		return config.Source{}, fmt.Errorf("there is no format %q; there are %s", o.Format, words(slices.Sorted(maps.Keys(formats))))
+	if o.Format != "" && !slices.Contains(config.Formats, o.Format) {
+		return config.Source{}, fmt.Errorf("there is no format %q; there are %s", o.Format, words(config.Formats))
 	}
 	sources := o.Config.Sources
 	if o.Source != "" {
@@ -223,6 +226,8 @@ var telltales = map[string]config.Format{
 	"items":          config.FormatKubernetesEvent,
 	"involvedObject": config.FormatKubernetesEvent,
 	"regarding":      config.FormatKubernetesEvent,
+	"specversion":    config.FormatCloudEvents,
+	"orgId":          config.FormatGrafana,
 }
 
 // guessFormat tells a body's format by what stands at its top.
@@ -247,14 +252,17 @@ func guessFormat(body []byte) (config.Format, error) {
 			return "", adapter.Located("body", err)
 		}
 	}
+	if slices.Contains(found, config.FormatGrafana) { // its webhook has what Alertmanager's has, too
+		found = slices.DeleteFunc(found, func(f config.Format) bool { return f == config.FormatAlertmanager })
+	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return "", adapter.Wrong("body", `neither an Alertmanager webhook's (no "alerts" in it), nor an Event (no "involvedObject" and no "regarding"), `+
+		return "", adapter.Wrong("body", `neither Alertmanager's or Grafana's webhook (no "alerts" in it), nor a CloudEvent (no "specversion"), nor an Event (no "involvedObject" and no "regarding"), `+
 			`nor a List of them (no "items"); say which with --source or --format`)
 	default:
-		return "", adapter.Wrong("body", "it has what is an Alertmanager webhook's and what is an Event's; say which with --source or --format")
+		return "", adapter.Wrong("body", "it has what two formats have, "+string(found[0])+" and "+string(found[1])+"; say which with --source or --format")
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 const (
 	// replayPolicyTimeout is what a policy may take in a replay, where nobody waits.
 	replayPolicyTimeout = time.Minute
+	// replayMappingTimeout is the same for the expressions of a mapping.
+	replayMappingTimeout = time.Minute
 	// progressEvery is how many signals lie between two reports of progress.
 	progressEvery = 512
 )

@@ -141,7 +141,11 @@ func (r *replaying) start(instance string, s *recording.Start) error {
 	if s.Spool {
 		o.Spool = anySpool{}
 	}
-	live := &liveRules{config: c, decode: decoder(c), player: gateway.NewPlayer(o)}
+	readers, err := readers(c, replayMappingTimeout)
+	if err != nil {
+		return fmt.Errorf("%s: %w", instance, err)
+	}
+	live := &liveRules{config: c, decode: decoder(readers), player: gateway.NewPlayer(o)}
 	if before := r.lives[instance]; before != nil {
 		live.before = before.player
 	}

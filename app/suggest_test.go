@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter/alertmanager"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/replay"
@@ -260,12 +261,12 @@ func TestSuggestOfARecording(t *testing.T) {
 		at := noon.Add(time.Duration(n) * every)
 		body := firing(labels("Stays", "shop", "p", "critical", ""))
 		if s.Name == "" {
-			batch, err := decoder(now)("prometheus", []byte(body))
+			batch, err := alertmanager.Decode([]byte(body))
 			if err != nil {
 				t.Fatal(err)
 			}
 			s = batch.Signals[0]
-			s.ReceivedAt = at
+			s.Source, s.ReceivedAt = "prometheus", at
 			s.Normalize(now.Identity())
 		}
 		write(recording.Entry{At: at, Request: &recording.Request{

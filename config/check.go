@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -76,7 +77,8 @@ func (c *Config) checkSources(k *checker) {
 		} else {
 			first[s.Name] = i
 		}
-		k.format(at+".format", s.Format)
+		k.oneOf(at+".format", "format", string(s.Format), texts(Formats)...)
+		s.checkMapping(k, at+".mapping")
 		s.checkAuth(k, at+".auth", open, c.Webhooks.Address)
 		s.RateLimit.check(k, at+".rateLimit")
 		if s.Watch.Enabled {
@@ -85,13 +87,30 @@ func (c *Config) checkSources(k *checker) {
 	}
 }
 
-func (k *checker) format(path string, f Format) {
-	switch f {
-	case FormatAlertmanager, FormatKubernetesEvent:
-	case "grafana", "cloudevents":
-		k.problem(path, "%q is not in this version yet; use %s or %s, or leave the source out", f, FormatAlertmanager, FormatKubernetesEvent)
+// checkMapping checks a mapping but for its expressions, which somebody else reads.
+func (s *Source) checkMapping(k *checker, path string) {
+	m := &s.Mapping
+	switch s.Format {
+	case FormatCloudEvents:
+	case FormatJSON:
+		if m.Name == "" {
+			k.problem(path+".name", "this is missing; write an expression that gives the name of what is wrong, such as item.alert")
+		}
 	default:
-		k.oneOf(path, "format", string(f), string(FormatAlertmanager), string(FormatKubernetesEvent))
+		if *m != (Mapping{}) && slices.Contains(Formats, s.Format) {
+			k.problem(path, "it has no effect on format %s; leave it out, or use format json or cloudevents", s.Format)
+			return
+		}
+	}
+	r := &m.Resource
+	switch {
+	case *r != (MappingResource{}) && r.Kind == "":
+		k.problem(path+".resource.kind", `this is missing, and without a kind there is no object; write an expression such as '"Pod"'`)
+	case r.Kind != "" && r.Name == "":
+		k.problem(path+".resource.name", "this is missing, and without a name there is no object; write an expression such as item.pod")
+	}
+	if m.EndsAt != "" && m.Resolved == "" {
+		k.problem(path+".endsAt", "it has no effect without resolved, which tells an end from a firing")
 	}
 }
 

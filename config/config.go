@@ -111,7 +111,13 @@ type Format string
 const (
 	FormatAlertmanager    Format = "alertmanager"
 	FormatKubernetesEvent Format = "kubernetes-event"
+	FormatGrafana         Format = "grafana"
+	FormatCloudEvents     Format = "cloudevents"
+	FormatJSON            Format = "json"
 )
+
+// Formats lists the formats, in the order in which messages name them.
+var Formats = []Format{FormatAlertmanager, FormatKubernetesEvent, FormatGrafana, FormatCloudEvents, FormatJSON}
 
 // Source is a configured sender, posting to /webhook/NAME.
 type Source struct {
@@ -122,6 +128,32 @@ type Source struct {
 	Auth      []Auth    `yaml:"auth"`
 	RateLimit RateLimit `yaml:"rateLimit"`
 	Watch     Watch     `yaml:"watch"`
+	Mapping   Mapping   `yaml:"mapping"`
+}
+
+// Mapping is how signals are made of what has no shape of its own: expressions in
+// CEL, empty for none. Those of the format cloudevents see the variable event, those
+// of json the variable body, and all but Signals the variable item.
+type Mapping struct {
+	Signals     string          `yaml:"signals"`
+	Name        string          `yaml:"name"`
+	Severity    string          `yaml:"severity"`
+	Labels      string          `yaml:"labels"`
+	Annotations string          `yaml:"annotations"`
+	Resource    MappingResource `yaml:"resource"`
+	StartsAt    string          `yaml:"startsAt"`
+	Resolved    string          `yaml:"resolved"`
+	EndsAt      string          `yaml:"endsAt"`
+	Cluster     string          `yaml:"cluster"`
+}
+
+// MappingResource are the expressions of the Kubernetes object that a signal is
+// about.
+type MappingResource struct {
+	APIVersion string `yaml:"apiVersion"`
+	Kind       string `yaml:"kind"`
+	Namespace  string `yaml:"namespace"`
+	Name       string `yaml:"name"`
 }
 
 // Auth is one kind of credentials; exactly one field is set.

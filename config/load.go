@@ -18,9 +18,22 @@ const maxFileBytes = 1 << 20
 // as flags do that win over the file.
 type Override func(*Config)
 
+// Reading says how a configuration is read.
+type Reading struct {
+	Overrides []Override
+	// Check, where it is set, finds what is wrong with the values that this package
+	// can't judge. Of its problems the path and the message count.
+	Check func(*Config) Problems
+}
+
 // Load reads a file. What is wrong with its content is returned as Problems,
 // all of it; any other error means that the file could not be read.
 func Load(path string, overrides ...Override) (*Config, error) {
+	return Reading{Overrides: overrides}.Load(path)
+}
+
+// Load is the function Load, with what r adds.
+func (r Reading) Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -30,7 +43,7 @@ func Load(path string, overrides ...Override) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	c, err := Parse(data, overrides...)
+	c, err := r.Parse(data)
 	if problems, ok := errors.AsType[Problems](err); ok {
 		for _, p := range problems {
 			p.File = path
@@ -41,6 +54,11 @@ func Load(path string, overrides ...Override) (*Config, error) {
 
 // Parse reads the content of a file over Default. Its error is Problems.
 func Parse(data []byte, overrides ...Override) (*Config, error) {
+	return Reading{Overrides: overrides}.Parse(data)
+}
+
+// Parse is the function Parse, with what r adds.
+func (r Reading) Parse(data []byte) (*Config, error) {
 	root, err := document(data)
 	if err != nil {
 		return nil, Problems{syntaxProblem(err)}
@@ -50,11 +68,14 @@ func Parse(data []byte, overrides ...Override) (*Config, error) {
 	if root != nil {
 		d.root(root, c)
 	}
-	for _, override := range overrides {
+	for _, override := range r.Overrides {
 		override(c)
 	}
-	problems := d.problems
-	for _, p := range c.check() {
+	problems, found := d.problems, c.check()
+	if r.Check != nil {
+		found = append(found, r.Check(c)...)
+	}
+	for _, p := range found {
 		if d.problems.concerns(p.Path) || p.because != "" && d.problems.concerns(p.because) {
 			continue
 		}

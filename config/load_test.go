@@ -90,6 +90,11 @@ sources:
     auth: [{none: {}}, none: ]
     rateLimit: {signalsPerSecond: 0.8, burst: 9}
     watch: {enabled: false, namespaces: [ten], reasons: {include: [eleven], exclude: [twelve]}}
+  - name: mapped
+    format: json
+    mapping:
+      {signals: a, name: b, severity: c, labels: d, annotations: e, resource: {apiVersion: f, kind: g, namespace: h, name: i},
+       startsAt: j, resolved: k, endsAt: l, cluster: m}
 fingerprint: {by: resource}
 severity: {aliases: {Page: CRITICAL}}
 suppress: {severities: [None, Info], signals: [Thirteen]}
@@ -133,6 +138,13 @@ shutdownDelay: 0
 			Watch: config.Watch{
 				Namespaces: []string{"ten"},
 				Reasons:    config.Reasons{Include: []string{"eleven"}, Exclude: []string{"twelve"}},
+			},
+		}, {
+			Name: "mapped", Format: config.FormatJSON,
+			Mapping: config.Mapping{
+				Signals: "a", Name: "b", Severity: "c", Labels: "d", Annotations: "e",
+				Resource: config.MappingResource{APIVersion: "f", Kind: "g", Namespace: "h", Name: "i"},
+				StartsAt: "j", Resolved: "k", EndsAt: "l", Cluster: "m",
 			},
 		}},
 		Fingerprint: config.Fingerprint{By: "resource"},
@@ -313,20 +325,33 @@ line 2: admin.address: "not a host:1" is not an address; the host "not a host" i
 -
 `,
 			`line 3: sources[0].name: "A" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
-line 3: sources[0].format: "alertmanger" is not a format; use alertmanager or kubernetes-event
-line 4: sources[1].format: "grafana" is not in this version yet; use alertmanager or kubernetes-event, or leave the source out
+line 3: sources[0].format: "alertmanger" is not a format; use alertmanager, kubernetes-event, grafana, cloudevents or json
 line 4: sources[1].auth[0]: no kind of credentials is named; write {none: {}}
 line 5: sources[2].name: "b" is the name of sources[1] already
-line 5: sources[2].format: "cloudevents" is not in this version yet; use alertmanager or kubernetes-event, or leave the source out
 line 5: sources[2].auth[0]: "none" is a text, not a mapping; write keys with values
 line 6: sources[3].name: a name is missing
 line 6: sources[3].rateLimit.signalsPerSecond: -1 is not from 0 to 1000000; 0 means no limit
-line 7: sources[4].format: this is missing; use alertmanager or kubernetes-event
+line 7: sources[4].format: this is missing; use alertmanager, kubernetes-event, grafana, cloudevents or json
 line 7: sources[4].rateLimit.burst: 5 has no effect without signalsPerSecond
 line 8: sources[5].rateLimit.burst: -5 is less than 0
 line 8: sources[5].rateLimit.signalsPerSecond: 1e+09 is not from 0 to 1000000; 0 means no limit
 line 9: sources[6].name: a name is missing
-line 9: sources[6].format: this is missing; use alertmanager or kubernetes-event`,
+line 9: sources[6].format: this is missing; use alertmanager, kubernetes-event, grafana, cloudevents or json`,
+		},
+		"mappings": {
+			loopback + `sources:
+- {name: a, format: grafana, mapping: {name: item.a, resource: {name: item.b}}}
+- {name: b, format: json}
+- {name: c, format: json, mapping: {name: item.a, resource: {namespace: item.b}, endsAt: item.c}}
+- {name: d, format: cloudevents, mapping: {resource: {kind: '"Pod"'}, nme: a, labels: {a: b}}}
+`,
+			`line 3: sources[0].mapping: it has no effect on format grafana; leave it out, or use format json or cloudevents
+line 4: sources[1].mapping.name: this is missing; write an expression that gives the name of what is wrong, such as item.alert
+line 5: sources[2].mapping.resource.kind: this is missing, and without a kind there is no object; write an expression such as '"Pod"'
+line 5: sources[2].mapping.endsAt: it has no effect without resolved, which tells an end from a firing
+line 6: sources[3].mapping.resource.name: this is missing, and without a name there is no object; write an expression such as item.pod
+line 6: sources[3].mapping.nme: unknown key; did you mean name?
+line 6: sources[3].mapping.labels: this is a mapping, not a text`,
 		},
 		"no sources": {
 			loopback + "sources: []\n",

@@ -181,6 +181,7 @@ var suppressed = map[gateway.Reason]func(s *gateway.Signal) string{
 		return join(" ", "name", clip(s.Name), "is one of suppress.signals")
 	},
 	gateway.ReasonNormalEvent: func(*gateway.Signal) string { return "the Event has type Normal" },
+	gateway.ReasonTest:        func(*gateway.Signal) string { return "it is what the sender's button for tests sends" },
 	gateway.ReasonOwnRequest: func(s *gateway.Signal) string {
 		return join(" ", "it is about a RemediationRequest:", clip(s.Resource.Name))
 	},

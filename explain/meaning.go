@@ -88,6 +88,8 @@ var meanings = map[gateway.Reason]string{
 		"Take it out of suppress.signals to have requests for them.",
 	gateway.ReasonNormalEvent: "An Event of type Normal tells of what works. Only Warning and other types make requests. " +
 		"watch.reasons of a source says which Events are watched at all.",
+	gateway.ReasonTest: "Somebody has tried a contact point of Grafana, and the way from there to here works. Tests never make requests. " +
+		"There is nothing to do.",
 	gateway.ReasonOwnRequest: "The signal is about a RemediationRequest itself: taking it in would make a loop. " +
 		"There is no setting for it.",
 	gateway.ReasonPolicy: "The policy suppresses the signal. It is asked again with each sighting. " +

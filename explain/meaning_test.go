@@ -155,7 +155,7 @@ func texts(f *ast.File) func(yield func(string) bool) {
 // one that decides.
 func TestOrderOfLabels(t *testing.T) {
 	var order []string
-	ast.Inspect(parse(t, "../adapter/alertmanager/resource.go"), func(n ast.Node) bool {
+	ast.Inspect(parse(t, "../adapter/resource.go"), func(n ast.Node) bool {
 		v, ok := n.(*ast.ValueSpec)
 		if !ok || v.Names[0].Name != "candidates" {
 			return true

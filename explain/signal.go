@@ -85,16 +85,32 @@ const (
 	exportedPrefix = "exported_"
 )
 
+// mapped are the formats whose resources come from the expressions of a mapping.
+var mapped = []string{"cloudevents", "json"}
+
+// aboutRule reports whether s is an alert by which Grafana tells that a rule has no
+// data or fails.
+func aboutRule(s *gateway.Signal) bool {
+	return s.Type == gateway.TypeGrafanaAlert && s.Labels["rulename"] != "" &&
+		(s.Name == "DatasourceNoData" || s.Name == "DatasourceError")
+}
+
 // resourceFrom says what named the resource of s, empty where that can't be told.
 func resourceFrom(s *gateway.Signal, format string) string {
 	switch {
+	case s.Resource.IsZero() && slices.Contains(mapped, format):
+		return "the expressions of mapping.resource name no object"
+	case s.Resource.IsZero() && aboutRule(s):
+		return "it is about the rule, which has no data or fails"
 	case s.Resource.IsZero() && len(s.Labels) > 0 && !s.IsEvent():
 		return "no label names an object"
 	case s.Resource.IsZero():
 		return ""
 	case s.IsEvent():
 		return "the object that the Event is about"
-	case s.Type != gateway.TypePrometheusAlert && format != "alertmanager":
+	case slices.Contains(mapped, format):
+		return "the expressions of mapping.resource"
+	case s.Type != gateway.TypePrometheusAlert && s.Type != gateway.TypeGrafanaAlert && format != "alertmanager":
 		return ""
 	}
 	return fromLabels(s.Resource, s.Labels)
@@ -217,6 +233,9 @@ func gives(s *gateway.Signal, f gateway.Fingerprint, byOwner bool) bool {
 	again.Normalize(gateway.Identity{ByOwner: byOwner})
 	return again.Err == nil && again.Fingerprint == f
 }
+
+// String returns the parts in a line, as Explanation tells them.
+func (id *Identity) String() string { return id.text() }
 
 // text tells the parts in a line.
 func (id *Identity) text() string {

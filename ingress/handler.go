@@ -92,7 +92,7 @@ type Heard struct {
 	RequestID, Source string
 	// Status is what it was answered with.
 	Status int
-	// Body is a copy of what was sent.
+	// Body is a copy of what was sent, in JSON.
 	Body      []byte
 	Decisions []gateway.Decision
 }

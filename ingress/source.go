@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 
 	"golang.org/x/time/rate"
@@ -19,9 +20,12 @@ type Source struct {
 	// Name is an RFC 1123 label.
 	Name string
 	// Decode is the adapter of the source's format. An error means that body
-	// as a whole is none of that format, and is told to the sender. What it
-	// returns may alias body, which lasts until the batch has been processed.
+	// as a whole is none of that format, and is told to the sender; one that is
+	// context.DeadlineExceeded that it took too long, and may be sent again. What
+	// it returns may alias body, which lasts until the batch has been processed.
 	Decode func(body []byte) (gateway.Batch, error)
+	// Wrapping is set for a format of which a part may be in a request's headers.
+	Wrapping *Wrapping
 	// Authenticate checks who is sending.
 	Authenticate Authenticator
 	// Aliases are further paths, in full.
@@ -36,12 +40,37 @@ type Source struct {
 	Burst int
 }
 
+// Wrapping makes a body in JSON of a request whose headers say a part of what there is
+// to say. From then on the headers are not needed: that body is decoded, recorded and
+// explained.
+type Wrapping struct {
+	// Is reports whether a request is such a one, by its headers. Its body may be of
+	// any content type.
+	Is func(header http.Header) bool
+	// Wrap returns the body in JSON, a new one. An error is told to the sender.
+	Wrap func(header http.Header, body []byte) ([]byte, error)
+}
+
+// body returns what is to be decoded of a request.
+func (s *Source) body(header http.Header, sent []byte) ([]byte, error) {
+	if !s.wraps(header) {
+		return sent, nil
+	}
+	return s.Wrapping.Wrap(header, sent)
+}
+
+func (s *Source) wraps(header http.Header) bool {
+	return s.Wrapping != nil && s.Wrapping.Is(header)
+}
+
 func (s *Source) validate() error {
 	switch {
 	case !gateway.IsDNSLabel(s.Name):
 		return fmt.Errorf("ingress: source name %q is not an RFC 1123 label", s.Name)
 	case s.Decode == nil:
 		return fmt.Errorf("ingress: source %s: no decoder", s.Name)
+	case s.Wrapping != nil && (s.Wrapping.Is == nil || s.Wrapping.Wrap == nil):
+		return fmt.Errorf("ingress: source %s: a wrapping lacks one of its functions", s.Name)
 	case s.Authenticate == nil:
 		return fmt.Errorf("ingress: source %s: no authenticator", s.Name)
 	case s.SignalsPerSecond < 0 || math.IsNaN(s.SignalsPerSecond) || math.IsInf(s.SignalsPerSecond, 0):

@@ -3,6 +3,7 @@ package ingress
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"mime"
@@ -29,7 +30,7 @@ func (h *Handler) admit(r *http.Request, route *route) *refusal {
 	if refused := authenticate(r, route.Authenticate); refused != nil {
 		return refused
 	}
-	return checkContent(r.Header)
+	return checkContent(r.Header, route.wraps(r.Header))
 }
 
 func shuttingDown() *refusal {
@@ -39,8 +40,9 @@ func shuttingDown() *refusal {
 	}
 }
 
-// checkContent lets pass what may be JSON, and what does not say what it is.
-func checkContent(header http.Header) *refusal {
+// checkContent lets pass what may be JSON, what does not say what it is, and any type
+// where the body is but a part.
+func checkContent(header http.Header, anyType bool) *refusal {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return &refusal{
 			status: http.StatusUnsupportedMediaType, detail: fmt.Sprintf("Content-Encoding %.64q is not supported, send the body as it is", encoding),
@@ -48,7 +50,7 @@ func checkContent(header http.Header) *refusal {
 		}
 	}
 	sent := header.Get("Content-Type")
-	if sent == "" || sent == "application/json" {
+	if sent == "" || sent == "application/json" || anyType {
 		return nil
 	}
 	// A parameter that is no parameter does not make it another type.
@@ -74,7 +76,7 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 	}
 	defer h.bytes.Release(body.held)
 
-	batch, refused := h.decode(r, route, id, body.bytes)
+	text, batch, refused := h.decode(r, route, id, body.bytes)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}
@@ -89,7 +91,7 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 		status = refused.status
 	}
 	if h.Heard != nil {
-		heard := Heard{At: time.Now(), RequestID: id, Source: route.Name, Status: status, Body: bytes.Clone(body.bytes), Decisions: decisions}
+		heard := Heard{At: time.Now(), RequestID: id, Source: route.Name, Status: status, Body: bytes.Clone(text), Decisions: decisions}
 		defer h.Heard(heard)
 	}
 	// Not deferred: after a panic somebody may hold what aliases it.
@@ -108,11 +110,20 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 	return status
 }
 
-// decode makes signals of a body.
-func (h *Handler) decode(r *http.Request, route *route, id string, body []byte) (gateway.Batch, *refusal) {
-	batch, err := route.Decode(body)
-	if err != nil {
-		return batch, &refusal{status: http.StatusBadRequest, detail: strings.ToValidUTF8(err.Error(), "\uFFFD")}
+// decode makes signals of a body. It returns the body that they were made of, too.
+func (h *Handler) decode(r *http.Request, route *route, id string, sent []byte) ([]byte, gateway.Batch, *refusal) {
+	var batch gateway.Batch
+	text, err := route.body(r.Header, sent)
+	if err == nil {
+		batch, err = route.Decode(text)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, batch, &refusal{
+			status: http.StatusServiceUnavailable, detail: "overloaded: it takes too long to read the body", cause: err, retryAfter: retryOverload,
+		}
+	case err != nil:
+		return nil, batch, &refusal{status: http.StatusBadRequest, detail: strings.ToValidUTF8(err.Error(), "\uFFFD")}
 	}
 	if batch.Truncated > 0 {
 		h.Observer.Truncated(route.Name, batch.Truncated)
@@ -120,12 +131,12 @@ func (h *Handler) decode(r *http.Request, route *route, id string, body []byte) 
 			slog.String("source", route.Name), slog.Int("alerts", batch.Truncated), slog.String("requestId", id))
 	}
 	if len(batch.Signals) == 0 {
-		return batch, &refusal{status: http.StatusBadRequest, detail: "there is no signal in the body"}
+		return nil, batch, &refusal{status: http.StatusBadRequest, detail: "there is no signal in the body"}
 	}
 	for i := range batch.Signals {
 		batch.Signals[i].Source = route.Name
 	}
-	return batch, nil
+	return text, batch, nil
 }
 
 // process runs to its end even if the sender goes away. What is half done

@@ -537,6 +537,7 @@ func TestNewRefuses(t *testing.T) {
 		"less than one body": func(o *ingress.Options) { o.MaxInFlightBytes = maxBody - 1 },
 		"source name":        source(func(s *ingress.Source) { s.Name = "a/b" }),
 		"no decoder":         source(func(s *ingress.Source) { s.Decode = nil }),
+		"lacks one of its":   source(func(s *ingress.Source) { s.Wrapping = &ingress.Wrapping{} }),
 		"no authenticator":   source(func(s *ingress.Source) { s.Authenticate = nil }),
 		"no rate":            source(func(s *ingress.Source) { s.SignalsPerSecond = -1 }),
 		"burst":              source(func(s *ingress.Source) { s.Burst = -1 }),

@@ -37,7 +37,7 @@ var reasons = map[gateway.Outcome][]gateway.Reason{
 		gateway.ReasonNothingToResolve, gateway.ReasonLateResolved, gateway.ReasonLateFiring,
 	},
 	gateway.Suppressed: {
-		gateway.ReasonSuppressedSeverity, gateway.ReasonSuppressedName, gateway.ReasonNormalEvent,
+		gateway.ReasonSuppressedSeverity, gateway.ReasonSuppressedName, gateway.ReasonNormalEvent, gateway.ReasonTest,
 		gateway.ReasonOwnRequest, gateway.ReasonPolicy, gateway.ReasonSilenced, gateway.ReasonOff, gateway.ReasonShadow,
 	},
 	gateway.Rejected: {gateway.ReasonInvalid, gateway.ReasonRefused},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter"
 )
 
 const (
@@ -187,7 +188,7 @@ var badBodies = []struct{ name, body, want string }{
 	{"nested deep and cut", `{"x":` + strings.Repeat(`{"a":`, 5_000), "body: ends in the middle; "},
 	{"long name cut", `{"` + strings.Repeat("n", 1<<20), "body: ends in the middle; "},
 	{"long name before garbage", `{"` + strings.Repeat("n", 1<<20) + `": ?}`, "nnnnnn"},
-	{"more alerts than can be real", `{"alerts":[` + strings.Repeat("{},", maxAlerts) + "{}]}", "alerts: more than 100000 of them; "},
+	{"more alerts than can be real", `{"alerts":[` + strings.Repeat("{},", adapter.MaxAlerts) + "{}]}", "alerts: more than 100000 of them; "},
 }
 
 func TestDecodeBadBody(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"kubernaut.io/gateway/adapter"
 )
 
 func FuzzDecode(f *testing.F) {
@@ -79,11 +81,11 @@ func checkMessage(t *testing.T, err error) {
 // groupStatus returns the group's status as a JSON string.
 func groupStatus(t *testing.T, body []byte) string {
 	t.Helper()
-	m, err := read(body, apart)
+	m, err := adapter.ReadAlerts(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	quoted, err := json.Marshal(m.status)
+	quoted, err := json.Marshal(m.Status)
 	if err != nil {
 		t.Fatal(err)
 	}

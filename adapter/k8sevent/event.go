@@ -5,6 +5,7 @@ import (
 	"time"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/adapter"
 )
 
 // event is an Event of either API group, as far as it is read. Where the two
@@ -89,7 +90,11 @@ func (e *event) fill(s *gateway.Signal) {
 	s.Name = e.Reason
 	s.Severity = severityOf(e.Type)
 	s.Normal = e.Type == typeNormal
-	s.Resource, s.Err = about.resource()
+	// The Event's own namespace says nothing of its object: that of a Node's Events
+	// is default.
+	s.Resource, s.Err = adapter.ObjectOf("involvedObject", gateway.Resource{
+		APIVersion: about.APIVersion, Kind: about.Kind, Namespace: about.Namespace, Name: about.Name,
+	})
 	s.Labels = e.labels(about, s.Resource)
 	s.Cluster = s.Labels["cluster"]
 	if note := first(e.Message, e.Note); note != "" {

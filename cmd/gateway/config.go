@@ -24,7 +24,8 @@ func newConfig() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Name everything that is wrong with a configuration file",
 		Long: `Reads a configuration file as serve would and names every problem in it, with
-its line and key. A policy is loaded, and its own tests are run. Exits with 0 if there is none and 2 otherwise.`,
+its line and key. The expressions of mappings are compiled. A policy is loaded, and its own
+tests are run. Exits with 0 if there is none and 2 otherwise.`,
 		Example: "  gateway config check gateway.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,7 +45,7 @@ its line and key. A policy is loaded, and its own tests are run. Exits with 0 if
 
 // loadConfig reads a file. That it can't be read is the command line's fault.
 func loadConfig(path string, overrides ...config.Override) (*config.Config, error) {
-	c, err := config.Load(path, overrides...)
+	c, err := config.Reading{Overrides: overrides, Check: app.CheckSources}.Load(path)
 	if err != nil {
 		return nil, &usageError{err}
 	}

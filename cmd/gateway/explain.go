@@ -35,7 +35,7 @@ the RemediationRequest. Each replica knows its own decisions. With --recording t
 answer comes from what gateways have recorded, and no gateway is asked.
 
 FILE, or "-" for what is piped in, holds what a sender would post: the body of an
-Alertmanager's webhook, or an Event or a List of them as kubectl get events -o json
+Alertmanager's or Grafana's webhook, a CloudEvent, an Event or a List of them as kubectl get events -o json
 prints it. Its signals are decided in their order as if they came in now, by --config
 or else the default configuration, and explained in the same way. No cluster is
 asked: the labels of namespaces, requests that stand already, people's orders and
@@ -70,7 +70,7 @@ case, --admin and --recording for a name. Write ./alert for a file called alert.
 	cmd.Flags().StringArrayVar(&o.recordings, "recording", nil, "look into recordings at `PATH`, a file or a folder, and ask no gateway")
 	cmd.Flags().StringVar(&o.config, "config", "", "configuration `FILE` that a payload is decided by; the default configuration if there is none")
 	cmd.Flags().StringVar(&o.source, "source", "", "`NAME` of the source that a payload comes from; the first of its format if there is none")
-	cmd.Flags().StringVar(&o.format, "format", "", "`FORMAT` of a payload: alertmanager or kubernetes-event; told by its content if there is none")
+	cmd.Flags().StringVar(&o.format, "format", "", "`FORMAT` of a payload: alertmanager, kubernetes-event, grafana, cloudevents or json; told by its content if there is none")
 	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
 	return cmd
 }

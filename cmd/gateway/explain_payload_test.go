@@ -43,7 +43,7 @@ func TestExplainPayloadCommandLines(t *testing.T) {
 		"a folder":                   {[]string{"folder.d", "--admin", gateway.URL}, exitOK, "because", ""},
 		"a missing file":             {[]string{"missing", "--format", "alertmanager"}, exitUsage, "", "open missing: no such file"},
 		"a broken configuration":     {[]string{"alert", "--config", broken}, exitUsage, "", "webhook"},
-		"what is neither":            {[]string{"other.json"}, exitUsage, "", `other.json: body: neither an Alertmanager webhook's (no "alerts" in it)`},
+		"what is neither":            {[]string{"other.json"}, exitUsage, "", `other.json: body: neither Alertmanager's or Grafana's webhook (no "alerts" in it)`},
 		"as what it is not":          {[]string{"alert", "--format", "kubernetes-event"}, exitUsage, "", "as format kubernetes-event: kind: missing"},
 		"a payload and a gateway":    {[]string{"alert", "--config", bold, nobody}, exitUsage, "", "--admin explains what was decided, and --config what a payload would be"},
 		"a payload and a recording":  {[]string{"-", "--recording", "folder.d"}, exitUsage, "", "--recording explains what was decided"},

@@ -62,7 +62,7 @@ func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
 		return &usageError{err}
 	}
 	a, err := app.New(app.Options{
-		Config: c, Reload: func() (*config.Config, error) { return config.Load(o.config) }, ConfigFile: o.config,
+		Config: c, Reload: func() (*config.Config, error) { return loadConfig(o.config) }, ConfigFile: o.config,
 		REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion(),
 	})
 	if err != nil {

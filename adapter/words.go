@@ -1,4 +1,4 @@
-package alertmanager
+package adapter
 
 import "hash/maphash"
 

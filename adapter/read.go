@@ -1,16 +1,15 @@
-package alertmanager
+package adapter
 
 import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"kubernaut.io/gateway/adapter"
 )
 
 // mode says how the alerts of a message are read.
@@ -32,6 +31,8 @@ type reader struct {
 	body []byte
 	// lenient puts U+FFFD for bad UTF-8 instead of failing.
 	lenient bool
+	// others are the names of what else is read of an alert.
+	others []string
 	// unquoted holds the last string that had escapes.
 	unquoted []byte
 	words    words
@@ -53,7 +54,7 @@ func newReader(body []byte, options ...jsontext.Options) *reader {
 	r := readers.Get().(*reader)
 	*r.src = *bytes.NewBuffer(body)
 	r.dec.Reset(r.src, options...)
-	r.body, r.lenient = body, false
+	r.body, r.lenient, r.others = body, false, nil
 	return r
 }
 
@@ -68,49 +69,52 @@ func (r *reader) close() {
 	readers.Put(r)
 }
 
-// read reads a body. Its errors are made by package adapter.
-func read(body []byte, how mode) (message, error) {
+// read reads a body. Its errors name a field.
+func read(body []byte, how mode, texts []string) (Alerts, error) {
 	var options []jsontext.Options
 	if how == apart {
 		options = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 	}
 	r := newReader(body, options...)
 	defer r.close()
-	r.lenient = how == apart
+	r.lenient, r.others = how == apart, texts
 	m, err := r.message(how)
 	if err != nil {
-		return message{}, adapter.Located("body", err)
+		return Alerts{}, Located("body", err)
 	}
 	switch _, err := r.dec.ReadToken(); {
 	case err == nil:
-		return message{}, adapter.Wrong("body", "something follows the webhook's object; send one object a request")
+		return Alerts{}, Wrong("body", "something follows the webhook's object; send one object a request")
 	case !errors.Is(err, io.EOF):
-		return message{}, adapter.Located("body", err)
-	case len(m.alerts) == 0:
-		return message{}, adapter.Wrong("alerts", "missing or empty; want a list of at least one alert")
+		return Alerts{}, Located("body", err)
+	case len(m.List) == 0:
+		return Alerts{}, Wrong("alerts", "missing or empty; want a list of at least one alert")
 	}
 	return m, nil
 }
 
-func (r *reader) message(how mode) (m message, err error) {
+func (r *reader) message(how mode) (m Alerts, err error) {
 	if len(bytes.TrimSpace(r.body)) == 0 {
-		return m, adapter.Wrong("body", "empty; want a webhook's JSON object")
+		return m, Wrong("body", "empty; want a webhook's JSON object")
 	}
 	seen := false
 	err = r.object("body", func(name []byte) error {
 		switch kind := r.dec.PeekKind(); {
 		case string(name) == "alerts" && seen:
-			return adapter.Wrong("alerts", "given twice; want one list")
+			return Wrong("alerts", "given twice; want one list")
 		case string(name) == "alerts":
 			seen = true
-			m.alerts, err = r.alerts(how)
+			m.List, err = r.alerts(how)
 			return err
 		case string(name) == "status" && kind == '"':
-			m.status, err = r.text("status")
+			m.Status, err = r.text("status")
+			return err
+		case string(name) == "externalURL" && kind == '"' && len(r.others) > 0:
+			m.ExternalURL, err = r.text("externalURL")
 			return err
 		case string(name) == "truncatedAlerts" && kind == '0':
 			n, err := r.dec.ReadValue()
-			m.truncated = truncated(strconv.ParseUint(string(n), 10, 64))
+			m.Truncated = truncated(strconv.ParseUint(string(n), 10, 64))
 			return err
 		default:
 			return r.skip()
@@ -119,7 +123,7 @@ func (r *reader) message(how mode) (m message, err error) {
 	return m, err
 }
 
-func (r *reader) alerts(how mode) ([]alert, error) {
+func (r *reader) alerts(how mode) ([]Alert, error) {
 	if kind := r.dec.PeekKind(); kind == 'n' {
 		return nil, r.skip()
 	} else if kind != '[' {
@@ -128,12 +132,12 @@ func (r *reader) alerts(how mode) ([]alert, error) {
 	if _, err := r.dec.ReadToken(); err != nil {
 		return nil, err
 	}
-	var list []alert
+	var list []Alert
 	for r.dec.PeekKind() != ']' {
-		if len(list) == maxAlerts {
-			return nil, adapter.Wrong("alerts", "more than "+strconv.Itoa(maxAlerts)+" of them; send fewer a request")
+		if len(list) == MaxAlerts {
+			return nil, Wrong("alerts", "more than "+strconv.Itoa(MaxAlerts)+" of them; send fewer a request")
 		}
-		list = append(list, alert{})
+		list = append(list, Alert{})
 		if err := r.next(&list[len(list)-1], how); err != nil {
 			return nil, err
 		}
@@ -143,14 +147,14 @@ func (r *reader) alerts(how mode) ([]alert, error) {
 }
 
 // next reads the next alert of the list.
-func (r *reader) next(a *alert, how mode) error {
+func (r *reader) next(a *Alert, how mode) error {
 	if how == whole {
 		// From the token before it, so with a comma and spaces on the way.
 		start := r.dec.InputOffset()
 		if err := r.alert(a); err != nil {
 			return err
 		}
-		a.payload = bytes.TrimLeft(r.body[start:r.dec.InputOffset()], ", \t\r\n")
+		a.Payload = bytes.TrimLeft(r.body[start:r.dec.InputOffset()], ", \t\r\n")
 		return nil
 	}
 	raw, err := r.dec.ReadValue()
@@ -159,36 +163,61 @@ func (r *reader) next(a *alert, how mode) error {
 	}
 	// What ReadValue returns is only valid until the next read; the body stays.
 	end := int(r.dec.InputOffset())
-	a.payload = r.body[end-len(raw) : end]
-	one := newReader(a.payload)
+	a.Payload = r.body[end-len(raw) : end]
+	one := newReader(a.Payload)
+	one.others = r.others
 	defer one.close()
 	if err := one.alert(a); err != nil {
-		*a = alert{payload: a.payload, err: adapter.Located("alert", err)}
+		*a = Alert{Payload: a.Payload, Err: Located("alert", err)}
 	}
 	return nil
 }
 
-func (r *reader) alert(a *alert) error {
+func (r *reader) alert(a *Alert) error {
 	return r.object("alert", func(name []byte) (err error) {
 		switch string(name) {
 		case "status":
-			a.status, err = r.text("status")
+			a.Status, err = r.text("status")
 		case "labels":
 			if r.dec.PeekKind() == 'n' {
 				return r.want("labels", "an object of strings")
 			}
-			a.labels, err = r.texts("labels", usualLabels)
+			a.Labels, err = r.texts("labels", usualLabels)
 		case "annotations":
-			a.annotations, err = r.texts("annotations", 0)
+			a.Annotations, err = r.texts("annotations", 0)
 		case "startsAt":
-			a.startsAt, err = r.time("startsAt")
+			a.StartsAt, err = r.time("startsAt")
 		case "endsAt":
-			a.endsAt, err = r.time("endsAt")
+			a.EndsAt, err = r.time("endsAt")
 		default:
-			err = r.skip()
+			err = r.further(a, name)
 		}
 		return err
 	})
+}
+
+// further reads what was asked for beside what every alert has, and skips what
+// was not.
+func (r *reader) further(a *Alert, name []byte) error {
+	i := slices.IndexFunc(r.others, func(text string) bool { return text == string(name) })
+	if i < 0 {
+		return r.skip()
+	}
+	if a.Texts == nil {
+		a.Texts = make([]string, len(r.others))
+	}
+	var text []byte
+	var err error
+	switch r.dec.PeekKind() {
+	case '"':
+		text, err = r.quoted()
+	case '{':
+		text, err = r.dec.ReadValue()
+	default:
+		return r.skip()
+	}
+	a.Texts[i] = string(text)
+	return err
 }
 
 // object reads an object and calls member for each of its names, which is to
@@ -258,7 +287,7 @@ func (r *reader) time(field string) (t time.Time, err error) {
 	case '"':
 		b, err := r.quoted()
 		if err == nil && t.UnmarshalText(b) != nil {
-			err = adapter.Wrong(field, "not a time; want RFC 3339, such as 2006-01-02T15:04:05Z")
+			err = Wrong(field, "not a time; want RFC 3339, such as 2006-01-02T15:04:05Z")
 		}
 		return t, err
 	default:
@@ -295,5 +324,5 @@ func (r *reader) want(field, wanted string) error {
 	if err != nil {
 		return err
 	}
-	return adapter.Wrong(field, adapter.KindName(value.Kind())+"; want "+wanted)
+	return Wrong(field, KindName(value.Kind())+"; want "+wanted)
 }

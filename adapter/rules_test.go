@@ -1,4 +1,4 @@
-package alertmanager
+package adapter
 
 import (
 	"fmt"
@@ -321,7 +321,7 @@ func TestResourceOfKnownRules(t *testing.T) {
 		t.Run(row.rule, func(t *testing.T) {
 			// Every alert has these on top, and none may change the answer.
 			labels := row.labels.honored(series{"alertname": "X", "severity": "warning", "prometheus": "monitoring/kps-prometheus"})
-			if got := show(Resource(labels)); got != row.want {
+			if got := show(ResourceOf(labels)); got != row.want {
 				t.Errorf("labels %v\ngot  %s\nwant %s", labels, got, row.want)
 			}
 		})

@@ -1,4 +1,4 @@
-package alertmanager
+package adapter
 
 import (
 	"strings"
@@ -25,7 +25,7 @@ func TestResourceOrder(t *testing.T) {
 				labels[wants[i].label] = "scraped"
 			}
 			labels[prefix+wants[i].label] = "x"
-			if got := show(Resource(labels)); got != wants[i].want {
+			if got := show(ResourceOf(labels)); got != wants[i].want {
 				t.Errorf("%s%s: got %s, want %s", prefix, wants[i].label, got, wants[i].want)
 			}
 		}
@@ -74,7 +74,7 @@ func TestResourceOfLabels(t *testing.T) {
 		{"text file metric about a pod", nodeExporter.prefixed(series{"namespace": "shop", "pod": "api-0"}), "v1 Pod shop/api-0"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := show(Resource(row.labels)); got != row.want {
+			if got := show(ResourceOf(row.labels)); got != row.want {
 				t.Errorf("got %s, want %s", got, row.want)
 			}
 		})

@@ -1,10 +1,9 @@
-package k8sevent
+package adapter
 
 import (
 	"strings"
 
 	gateway "kubernaut.io/gateway"
-	"kubernaut.io/gateway/adapter"
 )
 
 // scope is where objects of a kind live, with the version that the kind has
@@ -14,8 +13,8 @@ type scope struct {
 	clusterScoped bool
 }
 
-// kinds of Kubernetes itself that Events are about. Others are taken as their
-// references say.
+// scopes are those of the kinds of Kubernetes itself that signals are about. Others
+// are taken as their references say.
 var scopes = map[string]scope{
 	"Pod":                   {apiVersion: "v1"},
 	"Service":               {apiVersion: "v1"},
@@ -63,15 +62,15 @@ var scopes = map[string]scope{
 	"RuntimeClass":                   {apiVersion: "node.k8s.io/v1", clusterScoped: true},
 }
 
-// resource returns the object that r names, the zero Resource where it names
-// none. The Event's own namespace says nothing of it: that of a Node's Events is
-// default. A name that no object can have is an error.
-func (r reference) resource() (gateway.Resource, error) {
-	if r.Kind == "" || r.Name == "" {
+// ObjectOf returns the object that a reference names, the zero Resource where it
+// names none. A kind of Kubernetes itself needs no apiVersion, and has no namespace
+// where it lives in none. A name that no object can have is an error, which names
+// the part of field that is wrong.
+func ObjectOf(field string, res gateway.Resource) (gateway.Resource, error) {
+	if res.Kind == "" || res.Name == "" {
 		return gateway.Resource{}, nil
 	}
-	res := gateway.Resource{APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
-	known, ok := scopes[r.Kind]
+	known, ok := scopes[res.Kind]
 	if ok && res.APIVersion == "" {
 		res.APIVersion = known.apiVersion
 	}
@@ -80,20 +79,20 @@ func (r reference) resource() (gateway.Resource, error) {
 	}
 	switch {
 	case !isIdentifier(res.Kind):
-		return gateway.Resource{}, badReference("kind")
+		return gateway.Resource{}, badReference(field, "kind")
 	case !isVersion(res.APIVersion):
-		return gateway.Resource{}, badReference("apiVersion")
+		return gateway.Resource{}, badReference(field, "apiVersion")
 	case res.Namespace != "" && !gateway.IsDNSLabel(res.Namespace):
-		return gateway.Resource{}, badReference("namespace")
+		return gateway.Resource{}, badReference(field, "namespace")
 	case !isPathSegment(res.Name):
-		return gateway.Resource{}, badReference("name")
+		return gateway.Resource{}, badReference(field, "name")
 	default:
 		return res, nil
 	}
 }
 
-func badReference(part string) error {
-	return adapter.Wrong("involvedObject."+part, "not one that Kubernetes allows; want that of an object")
+func badReference(field, part string) error {
+	return Wrong(field+"."+part, "not one that Kubernetes allows; want that of an object")
 }
 
 // maxKind is the length of the longest kind that a CustomResourceDefinition may

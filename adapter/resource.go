@@ -1,4 +1,4 @@
-package alertmanager
+package adapter
 
 import (
 	"strings"
@@ -39,10 +39,10 @@ var others = [...]string{
 	"mutatingwebhookconfiguration", "validatingwebhookconfiguration",
 }
 
-// Resource returns the object that an alert with these labels is about, not the
+// ResourceOf returns the object that an alert with these labels is about, not the
 // one that was scraped to learn of it; the zero Resource where the labels name
 // none. A value that can't be an object's name names none.
-func Resource(labels map[string]string) gateway.Resource {
+func ResourceOf(labels map[string]string) gateway.Resource {
 	if len(labels) == 0 {
 		return gateway.Resource{}
 	}
