@@ -23,6 +23,7 @@ import (
 	"kubernaut.io/gateway/adapter/k8sevent"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/ingress"
+	"kubernaut.io/gateway/ingress/auth"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/memledger"
 	"kubernaut.io/gateway/policy"
@@ -71,8 +72,11 @@ type App struct {
 	retention  *kube.Retention
 	memory     *memledger.Ledger
 	// redis and spool are nil where there is none.
-	redis    *redisledger.Ledger
-	spool    *spool.Spool
+	redis *redisledger.Ledger
+	spool *spool.Spool
+	// credentials are who may come in.
+	credentials *credentials
+
 	pipeline *gateway.Pipeline
 	handler  *ingress.Handler
 	webhooks *server
@@ -101,10 +105,14 @@ func New(o Options) (*App, error) {
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
 		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
+		AuthFailures: auth.Failures(), CertificateExpiry: a.certificateExpiry,
 		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
 		PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
 	})
 	if err != nil {
+		return nil, err
+	}
+	if a.credentials, err = newCredentials(&a.options, metrics); err != nil {
 		return nil, err
 	}
 	a.rules = newRules(&a.options, metrics)
@@ -180,7 +188,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	c := a.options.Config
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
-		Sources: sources(c), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
+		Sources: sources(c, a.credentials), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
 		Heard: a.past.heard, Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
@@ -192,6 +200,9 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	if err != nil {
 		return err
 	}
+	if admin, err = a.credentials.guard(admin, a.options.Logger); err != nil {
+		return err
+	}
 	a.handler.Hold()
 	if a.webhooks, err = listen("webhooks.address", c.Webhooks.Address, a.handler, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
 		return err
@@ -199,6 +210,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	if a.admin, err = listen("admin.address", c.Admin.Address, admin, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
 		return errors.Join(err, a.webhooks.listener.Close())
 	}
+	a.webhooks.TLSConfig, a.admin.TLSConfig = a.credentials.encryption(listenerWebhooks), a.credentials.encryption(listenerAdmin)
 	return nil
 }
 
@@ -217,13 +229,13 @@ var aliases = map[string][]string{
 	"k8s-event":  {"/api/v1/signals/kubernetes-event"},
 }
 
-func sources(c *config.Config) []ingress.Source {
+func sources(c *config.Config, who *credentials) []ingress.Source {
 	sources := make([]ingress.Source, len(c.Sources))
 	for i, s := range c.Sources {
 		format := formats[s.Format]
 		perSecond, burst := s.RateLimit.Limit()
 		sources[i] = ingress.Source{
-			Name: s.Name, Decode: format.decode, Authenticate: ingress.None{}, Aliases: aliases[s.Name],
+			Name: s.Name, Decode: format.decode, Authenticate: who.sources[i], Aliases: aliases[s.Name],
 			RetriesOn429: format.retries, SignalsPerSecond: perSecond, Burst: burst,
 		}
 	}
@@ -265,6 +277,7 @@ func (a *App) Run(ctx context.Context) error {
 			})
 		}
 	}
+	running.Go(func() error { return a.credentials.watch(inner) })
 	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)

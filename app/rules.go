@@ -318,6 +318,7 @@ func (a *App) Reload() {
 	a.rules.refused = refusal{}
 	a.rules.loading.Unlock()
 	a.rules.reload()
+	a.credentials.reload()
 }
 
 // watchFiles takes up changes of files until ctx ends.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,8 @@ func newConfig() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Name everything that is wrong with a configuration file",
 		Long: `Reads a configuration file as serve would and names every problem in it, with
-its line and key. A policy is loaded, and its own tests are run. Exits with 0 if there is none and 2 otherwise.`,
+its line and key. Files of credentials and certificates are read, a policy is
+loaded, and its own tests are run. Exits with 0 if there is none and 2 otherwise.`,
 		Example: "  gateway config check gateway.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -32,7 +34,7 @@ its line and key. A policy is loaded, and its own tests are run. Exits with 0 if
 			if err != nil {
 				return err
 			}
-			if err := app.CheckPolicy(c); err != nil {
+			if err := errors.Join(app.CheckCredentials(c), app.CheckPolicy(c)); err != nil {
 				return &usageError{err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])

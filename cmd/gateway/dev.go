@@ -99,6 +99,9 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
+	if err := app.CheckCredentials(c); err != nil {
+		return &usageError{err}
+	}
 	if o.dataDir == "" {
 		return &usageError{errors.New("--data-dir DIR is required: this system names no cache directory")}
 	}
@@ -136,7 +139,7 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	defer onHangUp(a.Reload)()
 	return runOn(ctx, cluster, a, func() {
 		g := guide{
-			webhooks: baseURL(a.WebhookAddr()), admin: baseURL(a.AdminAddr()), kubeconfig: kubeconfig,
+			webhooks: baseURL(a.WebhookAddr(), c.Webhooks.TLS), admin: baseURL(a.AdminAddr(), c.Admin.TLS), kubeconfig: kubeconfig,
 			dataDir: dir, sources: c.Sources, fixture: findFixture(),
 		}
 		fmt.Fprint(stdout, g.text())

@@ -57,6 +57,9 @@ func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := app.CheckCredentials(c); err != nil {
+		return &usageError{err}
+	}
 	rest, err := app.RESTConfig(c.Kubernetes.Kubeconfig, os.Getenv("KUBECONFIG"))
 	if err != nil {
 		return &usageError{err}
