@@ -87,7 +87,7 @@ func (h *HMAC) expect(r *http.Request) (ingress.BodyCheck, error) {
 			return nil, &failure{kind: KindHMAC, reason: Malformed, cause: errors.New("its timestamp is missing or none")}
 		}
 		if age := time.Since(at); age.Abs() > h.options.Tolerance {
-			return nil, &failure{kind: KindHMAC, reason: Stale, cause: fmt.Errorf("signed %v ago, which is not within %v", age.Round(time.Second), h.options.Tolerance)}
+			return nil, &failure{kind: KindHMAC, reason: Stale, cause: fmt.Errorf("its time is %v from ours, more than %v", age.Abs().Round(time.Second), h.options.Tolerance)}
 		}
 		prefix = r.Header[h.options.TimestampHeader][0] + ":"
 	}
