@@ -46,10 +46,10 @@ func sign(secret, header, body string) []string {
 	return []string{header, hex.EncodeToString(mac.Sum(nil))}
 }
 
-// stamp returns the headers of a signature of body and a time.
-func stamp(secret, body string, at time.Time) []string {
+// stamp returns the headers of a signature of body and a time, by secretB.
+func stamp(body string, at time.Time) []string {
 	text := strconv.FormatInt(at.Unix(), 10)
-	return append(sign(secret, "X-Grafana-Alerting-Signature", text+":"+body), "X-Grafana-Alerting-Timestamp", text)
+	return append(sign(secretB, "X-Grafana-Alerting-Signature", text+":"+body), "X-Grafana-Alerting-Timestamp", text)
 }
 
 func mustKinds(t *testing.T) (*gateway, *pki.Authority) {
@@ -102,11 +102,11 @@ func TestEachKindAndItsFailures(t *testing.T) {
 		"hmac, SHA-1":          {"hmac", nil, []string{signature, "sha1=1f377045343467ecf983c70129426674b8f88e69"}, 401, askHMAC},
 		"hmac, another header": {"hmac", nil, sign(secretA, grafana, body), 401, askHMAC},
 		"Grafana":              {"grafana-plain", nil, sign(secretB, grafana, body), 202, accepted},
-		"Grafana, with a time that is not signed": {"grafana-plain", nil, stamp(secretB, body, time.Now()), 401, askGrafana},
-		"Grafana, time":                {"grafana-time", nil, stamp(secretB, body, time.Now()), 202, accepted},
+		"Grafana, with a time that is not signed": {"grafana-plain", nil, stamp(body, time.Now()), 401, askGrafana},
+		"Grafana, time":                {"grafana-time", nil, stamp(body, time.Now()), 202, accepted},
 		"Grafana, time, body alone":    {"grafana-time", nil, sign(secretB, grafana, body), 401, askGrafana},
-		"Grafana, time, stale":         {"grafana-time", nil, stamp(secretB, body, time.Now().Add(-2*time.Minute)), 401, askGrafana},
-		"Grafana, time, still to come": {"grafana-time", nil, stamp(secretB, body, time.Now().Add(2*time.Minute)), 401, askGrafana},
+		"Grafana, time, stale":         {"grafana-time", nil, stamp(body, time.Now().Add(-2*time.Minute)), 401, askGrafana},
+		"Grafana, time, still to come": {"grafana-time", nil, stamp(body, time.Now().Add(2*time.Minute)), 401, askGrafana},
 		"mtls, URI":                    {"mtls", with(clients, spiffe), nil, 202, accepted},
 		"mtls, host":                   {"mtls", with(clients, pki.Names{DNS: []string{"am.monitoring.svc"}}), nil, 202, accepted},
 		"mtls, another name":           {"mtls", with(clients, pki.Names{DNS: []string{"am.shop.svc"}}), nil, 403, ""},
@@ -194,7 +194,7 @@ func TestCredentialsOpenOneSource(t *testing.T) {
 		"bearer":        {g.client, bearer(tokenA), nil},
 		"hmac":          {g.client, sign(secretA, "X-Webhook-Signature", body), nil},
 		"grafana-plain": {g.client, sign(secretB, "X-Grafana-Alerting-Signature", body), nil},
-		"grafana-time":  {g.client, stamp(secretB, body, time.Now()), nil},
+		"grafana-time":  {g.client, stamp(body, time.Now()), nil},
 		"mtls":          {spiffe, nil, nil},
 		"basic":         {g.client, basic("ana", password), []string{"all"}}, // both have the same file
 	} {
@@ -241,7 +241,7 @@ func TestTLS(t *testing.T) {
 	if response.StatusCode != http.StatusBadRequest {
 		t.Errorf("plain HTTP is answered %s", response.Status)
 	}
-	want := fmt.Sprintf("%d", time.Now().Add(time.Hour).Unix())[:6]
+	want := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)[:6]
 	got := g.metric(t, `gateway_certificate_expiry_timestamp_seconds{listener="webhooks"}`)
 	if expires, err := strconv.ParseFloat(got, 64); err != nil || !strings.HasPrefix(fmt.Sprintf("%.0f", expires), want) {
 		t.Errorf("it expires at %s, want about %s", got, want)

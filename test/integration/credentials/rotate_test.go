@@ -103,11 +103,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		},
 		"basic": {
 			"users", func(t *testing.T, numbers ...int) string {
-				text := ""
-				for _, n := range numbers {
-					text += user(t, word("user", n), word("password", n))
-				}
-				return text
+				return each(numbers, func(n int) string { return user(t, word("user", n), word("password", n)) })
 			}, func(_ *testing.T, p *place, n int) *sender {
 				return &sender{"basic", p.client(), plain(basic(word("user", n), word("password", n))...)}
 			}, []string{"", "ana:plain\n"}, "credentials", "sources[1].auth[0].basic.usersFile",
@@ -168,15 +164,22 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 }
 
-func word(prefix string, number int) string { return prefix + "-0123456789abcdef-" + string(rune('0'+number)) }
+func word(prefix string, number int) string {
+	return prefix + "-0123456789abcdef-" + string(rune('0'+number))
+}
+
+// each puts what there is for each number behind one another.
+func each(numbers []int, text func(int) string) string {
+	var b strings.Builder
+	for _, n := range numbers {
+		b.WriteString(text(n))
+	}
+	return b.String()
+}
 
 func words(prefix string) func(*testing.T, ...int) string {
 	return func(_ *testing.T, numbers ...int) string {
-		text := ""
-		for _, n := range numbers {
-			text += word(prefix, n) + "\n"
-		}
-		return text
+		return each(numbers, func(n int) string { return word(prefix, n) + "\n" })
 	}
 }
 
@@ -194,11 +197,7 @@ func mtlsRotation(t *testing.T) (r struct {
 	r.file, r.what, r.key = "clients.pem", "certificates", "webhooks.tls.clientCAFile"
 	r.broken = []string{"", "nothing\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}
 	r.text = func(_ *testing.T, numbers ...int) string {
-		text := ""
-		for _, n := range numbers {
-			text += string(authorities[n].PEM)
-		}
-		return text
+		return each(numbers, func(n int) string { return string(authorities[n].PEM) })
 	}
 	r.sender = func(t *testing.T, p *place, n int) *sender {
 		return &sender{"mtls", p.client(authorities[n].MustIssue(t, pki.Names{}).MustTLS(t)), plain()}
