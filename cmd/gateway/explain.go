@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -23,6 +26,8 @@ const (
 
 type explainOptions struct {
 	admin      string
+	tokenFile  string
+	caFile     string
 	recordings []string
 	output     reportFormat
 }
@@ -53,6 +58,8 @@ answer comes from what gateways have recorded, and no gateway is asked.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.admin, "admin", "http://127.0.0.1:9090", "`URL` of the gateway's operators' port")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "`FILE` with a bearer token, where that port asks for one")
+	cmd.Flags().StringVar(&o.caFile, "ca-file", "", "`FILE` with the authorities to trust, in place of the system's, where that port is encrypted")
 	cmd.Flags().StringArrayVar(&o.recordings, "recording", nil, "look into recordings at `PATH`, a file or a folder, and ask no gateway")
 	cmd.Flags().TextVar(&o.output, "output", o.output, "`FORMAT`: text, or json for programs")
 	return cmd
@@ -73,7 +80,11 @@ func explainKey(ctx context.Context, o explainOptions, key string, out io.Writer
 	if o.output == "text" {
 		request.Header.Set("Accept", "text/plain")
 	}
-	answer, err := http.DefaultClient.Do(request)
+	client, err := o.client(request)
+	if err != nil {
+		return &usageError{err}
+	}
+	answer, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("no gateway answers; give its operators' port with --admin, or forward it with kubectl port-forward: %w", err)
 	}
@@ -87,4 +98,32 @@ func explainKey(ctx context.Context, o explainOptions, key string, out io.Writer
 	}
 	_, err = out.Write(body)
 	return err
+}
+
+// client returns what asks a gateway, with a token on the request where there is
+// one. A token goes nowhere but where it was meant to: no redirect is followed.
+func (o *explainOptions) client(request *http.Request) (*http.Client, error) {
+	if o.tokenFile != "" {
+		token, err := os.ReadFile(o.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if o.caFile == "" {
+		return client, nil
+	}
+	authorities, err := os.ReadFile(o.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(authorities) {
+		return nil, fmt.Errorf("--ca-file: %s holds no certificate in PEM", o.caFile)
+	}
+	client.Transport = &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+	}
+	return client, nil
 }

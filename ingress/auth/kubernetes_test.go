@@ -24,13 +24,17 @@ type cluster struct {
 	atOnce, max atomic.Int64
 }
 
-func (c *cluster) Review(_ context.Context, token, verb, path string) (string, bool, error) {
+func (c *cluster) Review(ctx context.Context, token, verb, path string) (string, bool, error) {
 	c.asked.Add(1)
 	if n := c.atOnce.Add(1); n > c.max.Load() {
 		c.max.Store(n)
 	}
 	defer c.atOnce.Add(-1)
-	time.Sleep(c.takes)
+	select {
+	case <-time.After(c.takes):
+	case <-ctx.Done():
+		return "", false, context.Cause(ctx)
+	}
 	return c.answer(token, verb, path)
 }
 

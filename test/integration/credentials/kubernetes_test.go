@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,10 @@ func TestOperatorsPort(t *testing.T) {
 	}
 	if n := g.metric(t, `gateway_auth_failures_total{kind="any",reason="missing",source="_admin"}`, bearer(tokenA)...); n != "5" {
 		t.Errorf("%s failures without credentials were counted", n)
+	}
+	out, err := exec.CommandContext(t.Context(), binary, "explain", "rr-0", "--admin", g.admin, "--token-file", p.path("tokens"), "--ca-file", p.path("servers.pem")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "rr-0: ") || strings.Contains(string(out), "credentials") {
+		t.Errorf("gateway explain says %s (%v)", out, err)
 	}
 	if n := g.metric(t, `gateway_certificate_expiry_timestamp_seconds{listener="admin"}`, bearer(tokenA)...); n == "0" {
 		t.Error("admin's certificate never expires")
