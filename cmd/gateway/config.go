@@ -52,3 +52,15 @@ func loadConfig(path string, overrides ...config.Override) (*config.Config, erro
 	}
 	return c, nil
 }
+
+// withCredentials returns a configuration that was read, unless what it names of
+// credentials and certificates is not fit to serve with.
+func withCredentials(c *config.Config, err error) (*config.Config, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := app.CheckCredentials(c); err != nil {
+		return nil, &usageError{err}
+	}
+	return c, nil
+}

@@ -95,12 +95,9 @@ func (o *devOptions) loadConfig() (*config.Config, error) {
 
 // dev runs a devcluster and a gateway on it until ctx ends, which is no error.
 func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error) {
-	c, err := o.loadConfig()
+	c, err := withCredentials(o.loadConfig())
 	if err != nil {
 		return err
-	}
-	if err := app.CheckCredentials(c); err != nil {
-		return &usageError{err}
 	}
 	if o.dataDir == "" {
 		return &usageError{errors.New("--data-dir DIR is required: this system names no cache directory")}

@@ -54,12 +54,9 @@ func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
 	if o.config == "" {
 		return &usageError{errors.New("--config FILE is required")}
 	}
-	c, err := loadConfig(o.config)
+	c, err := withCredentials(loadConfig(o.config))
 	if err != nil {
 		return err
-	}
-	if err := app.CheckCredentials(c); err != nil {
-		return &usageError{err}
 	}
 	rest, err := app.RESTConfig(c.Kubernetes.Kubeconfig, os.Getenv("KUBECONFIG"))
 	if err != nil {

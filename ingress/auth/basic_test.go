@@ -138,7 +138,7 @@ func TestPasswordsAreNotHashedForEachRequest(t *testing.T) {
 // Who is no user is refused after as much work as who is, so that nobody learns
 // who is one.
 func TestUnknownUsersTakeAsLong(t *testing.T) {
-	const cost = 8
+	const cost = 7
 	r := mustAny(t, mustBasic(t, mustFile(t, line(t, "ana", "swordfish", cost))))
 	fastest := func(user string) time.Duration {
 		best := time.Hour
@@ -150,7 +150,7 @@ func TestUnknownUsersTakeAsLong(t *testing.T) {
 		return best
 	}
 	known, unknown := fastest("ana"), fastest("eve")
-	if unknown < known/2 || known < unknown/2 {
+	if unknown < known/10 { // without the work it would be a thousandth
 		t.Errorf("a user is refused after %v, and who is none after %v", known, unknown)
 	}
 }
