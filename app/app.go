@@ -21,6 +21,7 @@ import (
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/ingress"
+	"kubernaut.io/gateway/ingress/auth"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/memledger"
 	"kubernaut.io/gateway/policy"
@@ -71,8 +72,11 @@ type App struct {
 	retention  *kube.Retention
 	memory     *memledger.Ledger
 	// redis and spool are nil where there is none.
-	redis    *redisledger.Ledger
-	spool    *spool.Spool
+	redis *redisledger.Ledger
+	spool *spool.Spool
+	// credentials are who may come in.
+	credentials *credentials
+
 	pipeline *gateway.Pipeline
 	handler  *ingress.Handler
 	webhooks *server
@@ -105,10 +109,14 @@ func New(o Options) (*App, error) {
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
 		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
+		AuthFailures: auth.Failures(), CertificateExpiry: a.certificateExpiry,
 		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
 		PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
 	})
 	if err != nil {
+		return nil, err
+	}
+	if a.credentials, err = newCredentials(&a.options, metrics); err != nil {
 		return nil, err
 	}
 	a.rules = newRules(&a.options, metrics)
@@ -184,7 +192,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	c := a.options.Config
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
-		Sources: sources(c, a.readers), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
+		Sources: sources(c, a.readers, a.credentials), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
 		Heard: a.past.heard, Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
@@ -196,6 +204,9 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	if err != nil {
 		return err
 	}
+	if admin, err = a.credentials.guard(admin, a.options.Logger); err != nil {
+		return err
+	}
 	a.handler.Hold()
 	if a.webhooks, err = listen("webhooks.address", c.Webhooks.Address, a.handler, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
 		return err
@@ -203,6 +214,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	if a.admin, err = listen("admin.address", c.Admin.Address, admin, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
 		return errors.Join(err, a.webhooks.listener.Close())
 	}
+	a.webhooks.TLSConfig, a.admin.TLSConfig = a.credentials.encryption(listenerWebhooks), a.credentials.encryption(listenerAdmin)
 	return nil
 }
 
@@ -241,6 +253,7 @@ func (a *App) Run(ctx context.Context) error {
 			})
 		}
 	}
+	running.Go(func() error { return a.credentials.watch(inner) })
 	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)

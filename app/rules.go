@@ -333,6 +333,7 @@ func (a *App) Reload() {
 	a.rules.refused = refusal{}
 	a.rules.loading.Unlock()
 	a.rules.reload()
+	a.credentials.reload()
 }
 
 // shadowFiles are the files of the shadow configuration.

@@ -26,8 +26,13 @@ func listen(key, address string, handler http.Handler, requestTimeout time.Durat
 	return &server{Server: ingress.NewServer(address, handler, requestTimeout, logger), listener: l}, nil
 }
 
+// serve serves, over TLS where there is a configuration of it.
 func (s *server) serve() error {
-	if err := s.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	begin := s.Serve
+	if s.TLSConfig != nil {
+		begin = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	if err := begin(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", s.Addr, err)
 	}
 	return nil

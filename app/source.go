@@ -125,13 +125,13 @@ var aliases = map[string][]string{
 	"k8s-event":  {"/api/v1/signals/kubernetes-event"},
 }
 
-func sources(c *config.Config, readers map[string]reader) []ingress.Source {
+func sources(c *config.Config, readers map[string]reader, who *credentials) []ingress.Source {
 	sources := make([]ingress.Source, len(c.Sources))
 	for i, s := range c.Sources {
 		r := readers[s.Name]
 		perSecond, burst := s.RateLimit.Limit()
 		sources[i] = ingress.Source{
-			Name: s.Name, Decode: r.decode, Wrapping: r.wrapping, Authenticate: ingress.None{}, Aliases: aliases[s.Name],
+			Name: s.Name, Decode: r.decode, Wrapping: r.wrapping, Authenticate: who.sources[i], Aliases: aliases[s.Name],
 			RetriesOn429: r.retries, SignalsPerSecond: perSecond, Burst: burst,
 		}
 	}

@@ -41,7 +41,6 @@ func (c *Config) check() Problems {
 	k.store("record", c.Record.Dir, c.Record.MaxBytes)
 	c.checkShadow(k)
 	k.notNegative("shutdownDelay", c.ShutdownDelay)
-	c.checkLater(k)
 	return k.problems
 }
 
@@ -60,6 +59,9 @@ func (c *Config) checkServers(k *checker) {
 		k.problem("cluster", "%q is no name; write at most %d letters without space around them", s, maxCluster)
 	}
 	k.file("kubernetes.kubeconfig", c.Kubernetes.Kubeconfig)
+	k.tls("webhooks.tls", &c.Webhooks.TLS)
+	k.tls("admin.tls", &c.Admin.TLS)
+	k.auth(c.Admin.Auth, authPlace{path: "admin.auth", tls: "admin.tls", encrypt: &c.Admin.TLS})
 }
 
 func (c *Config) checkSources(k *checker) {
@@ -79,7 +81,8 @@ func (c *Config) checkSources(k *checker) {
 		}
 		k.oneOf(at+".format", "format", string(s.Format), texts(Formats)...)
 		s.checkMapping(k, at+".mapping")
-		s.checkAuth(k, at+".auth", open, c.Webhooks.Address)
+		s.checkOpen(k, at+".auth", open, c.Webhooks.Address)
+		k.auth(s.Auth, authPlace{path: at + ".auth", tls: "webhooks.tls", encrypt: &c.Webhooks.TLS, signed: true})
 		s.RateLimit.check(k, at+".rateLimit")
 		if s.Watch.Enabled {
 			k.problem(at+".watch.enabled", "watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/%s", s.Name)
@@ -114,16 +117,14 @@ func (s *Source) checkMapping(k *checker, path string) {
 	}
 }
 
-func (s *Source) checkAuth(k *checker, path string, open bool, address string) {
+// checkOpen refuses to let in everyone who reaches a port, unless it is written
+// down that this is meant.
+func (s *Source) checkOpen(k *checker, path string, open bool, address string) {
 	if len(s.Auth) == 0 && open {
 		k.problem(path, "source %q asks for no credentials and webhooks.address %q is open to the network; "+
-			"write auth: [{none: {}}] to take signals from everyone, or listen on loopback, 127.0.0.1:PORT", s.Name, address)
+			"name some, such as auth: [{bearer: {tokenFile: FILE}}], write auth: [{none: {}}] to take signals from everyone, "+
+			"or listen on loopback, 127.0.0.1:PORT", s.Name, address)
 		k.problems[len(k.problems)-1].because = "webhooks.address"
-	}
-	for i, auth := range s.Auth {
-		if auth.None == nil {
-			k.problem(fmt.Sprintf("%s[%d]", path, i), "no kind of credentials is named; write {none: {}}")
-		}
 	}
 }
 
@@ -249,25 +250,6 @@ func (c *Config) checkMatrix(k *checker) {
 			cell := join(at, string(priority))
 			k.oneOf(cell, "path", string(p), texts(gateway.Paths)...)
 			k.oneOf(cell, "priority", string(priority), texts(gateway.Priorities)...)
-		}
-	}
-}
-
-// checkLater refuses what the format has and this version has not, so that
-// nobody relies on it.
-func (c *Config) checkLater(k *checker) {
-	const tls = "TLS is not in this version yet; leave it out and listen on loopback behind a proxy that ends TLS"
-	for _, key := range []struct {
-		path   string
-		set    bool
-		advice string
-	}{
-		{"webhooks.tls.certFile", c.Webhooks.TLS.CertFile != "", tls},
-		{"webhooks.tls.keyFile", c.Webhooks.TLS.KeyFile != "", tls},
-		{"webhooks.tls.clientCAFile", c.Webhooks.TLS.ClientCAFile != "", tls},
-	} {
-		if key.set {
-			k.problem(key.path, "%s", key.advice)
 		}
 	}
 }

@@ -54,14 +54,20 @@ type Webhooks struct {
 
 // TLS names the files of a TLS server.
 type TLS struct {
-	CertFile     string `yaml:"certFile"`
-	KeyFile      string `yaml:"keyFile"`
+	CertFile string `yaml:"certFile"`
+	KeyFile  string `yaml:"keyFile"`
+	// ClientCAFile holds the authorities that vouch for clients.
 	ClientCAFile string `yaml:"clientCAFile"`
+	// Required refuses to serve without a certificate.
+	Required bool `yaml:"required"`
 }
 
 // Admin is the port of operators.
 type Admin struct {
 	Address string `yaml:"address"`
+	TLS     TLS    `yaml:"tls"`
+	// Auth lists credentials of which any one suffices. Empty, everyone is let in.
+	Auth []Auth `yaml:"auth"`
 }
 
 // Kubernetes says how the Kubernetes API is reached.
@@ -154,12 +160,6 @@ type MappingResource struct {
 	Kind       string `yaml:"kind"`
 	Namespace  string `yaml:"namespace"`
 	Name       string `yaml:"name"`
-}
-
-// Auth is one kind of credentials; exactly one field is set.
-type Auth struct {
-	// None lets everyone in.
-	None *struct{} `yaml:"none,omitempty"`
 }
 
 // RateLimit bounds how fast signals are taken from a source. The zero RateLimit

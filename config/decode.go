@@ -75,6 +75,9 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 		d.time(n, v, path)
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
+		if element, ok := v.Interface().(interface{ setDefaults() }); ok {
+			element.setDefaults()
+		}
 		d.decode(n, v.Elem(), path)
 	case v.Kind() == reflect.Struct:
 		d.structure(n, v, path)
@@ -101,7 +104,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 		at := join(path, k.String())
 		field, ok := fields[k.String()]
 		if !ok {
-			d.problem(key, at, "%s", unknownKey(at, k.String(), keys))
+			d.problem(key, at, "%s", unknownKey(k.String(), keys))
 			return
 		}
 		d.decode(value, field, at)

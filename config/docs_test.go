@@ -34,6 +34,12 @@ func keys(v reflect.Value, path string, leaves map[string]any) {
 			key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 			keys(v.Field(i), strings.TrimPrefix(path+"."+key, "."), leaves)
 		}
+	case v.Kind() == reflect.Pointer && v.Type().Elem().NumField() > 0:
+		element := reflect.New(v.Type().Elem()).Elem()
+		if path == "sources[].auth[].hmac" {
+			element = reflect.ValueOf(config.DefaultHMAC())
+		}
+		keys(element, path, leaves)
 	case path == "sources":
 		keys(reflect.ValueOf(config.Source{}), "sources[]", leaves)
 		keys(reflect.ValueOf(config.Auth{}), "sources[].auth[]", leaves)

@@ -1,31 +1,9 @@
 package config
 
-import (
-	"regexp"
-	"strings"
-)
-
-// later holds keys that are part of the format but not of this version, by
-// path without indexes. Their advice is never to write something that would
-// then be ignored.
-var later = map[string]string{
-	"sources[].auth[].bearer":     laterAuth,
-	"sources[].auth[].basic":      laterAuth,
-	"sources[].auth[].hmac":       laterAuth,
-	"sources[].auth[].mtls":       laterAuth,
-	"sources[].auth[].kubernetes": laterAuth,
-}
-
-const laterAuth = "credentials of this kind are not in this version yet; " +
-	"listen on loopback behind a proxy that checks them, or write {none: {}} to take signals from everyone"
-
-var index = regexp.MustCompile(`\[\d+\]`)
+import "strings"
 
 // unknownKey says of a key that is none of keys what may have been meant.
-func unknownKey(path, key string, keys []string) string {
-	if advice, ok := later[index.ReplaceAllString(path, "[]")]; ok {
-		return advice
-	}
+func unknownKey(key string, keys []string) string {
 	if near, ok := nearest(key, keys); ok {
 		return "unknown key; did you mean " + near + "?"
 	}

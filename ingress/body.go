@@ -55,6 +55,20 @@ type body struct {
 	held int64
 }
 
+// receive reads the body whole, and checks what credentials depend on it.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, route *route, check BodyCheck) (body, *refusal) {
+	b, refused := h.read(w, r)
+	if refused != nil || check == nil {
+		return b, refused
+	}
+	if refused := denial(check(b.bytes), route.Authenticate); refused != nil {
+		h.bytes.Release(b.held)
+		buffers.put(b.buffer)
+		return body{}, refused
+	}
+	return b, nil
+}
+
 // read reads the body whole. What the sender announces is refused before it is
 // read where it is too much; what it does not announce is held as it comes.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) {

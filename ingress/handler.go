@@ -222,7 +222,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route, id
 			status = h.refuse(w, r, id, &refusal{status: http.StatusServiceUnavailable, detail: "internal error", retryAfter: retryOutage})
 		}
 	}()
-	if refused := h.admit(r, route); refused != nil {
+	check, refused := h.admit(r, route)
+	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}
 	// It fails only while the handler is being drained, or has been.
@@ -230,5 +231,5 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, route *route, id
 		return h.refuse(w, r, id, shuttingDown())
 	}
 	defer h.working.Release(1)
-	return h.webhook(w, r, route, id)
+	return h.webhook(w, r, route, id, check)
 }

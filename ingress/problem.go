@@ -35,6 +35,8 @@ type refusal struct {
 	retryAfter time.Duration
 	// header and value are what the status asks for besides.
 	header, value string
+	// challenges are what credentials are asked for with.
+	challenges []string
 	// decisions tell what became of each signal, where they were processed.
 	decisions []gateway.Decision
 }
@@ -42,18 +44,25 @@ type refusal struct {
 // refuse answers with a problem document, logs it, and returns its status.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, id string, no *refusal) int {
 	h.logRefusal(r, id, no)
-	header := w.Header()
+	no.setHeader(w.Header())
+	b := buffers.get(maxDetailBytes)
+	b.bytes = h.appendProblem(b.bytes, id, no)
+	write(w, no.status, "application/problem+json", b.bytes)
+	buffers.put(b)
+	return no.status
+}
+
+// setHeader sets what the status asks for.
+func (no *refusal) setHeader(header http.Header) {
 	if no.retryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(wholeSeconds(no.retryAfter)))
 	}
 	if no.value != "" {
 		header.Set(no.header, no.value)
 	}
-	b := buffers.get(maxDetailBytes)
-	b.bytes = h.appendProblem(b.bytes, id, no)
-	write(w, no.status, "application/problem+json", b.bytes)
-	buffers.put(b)
-	return no.status
+	for _, challenge := range no.challenges {
+		header.Add("WWW-Authenticate", challenge)
+	}
 }
 
 // appendProblem appends a problem document by RFC 9457. Its type is left at

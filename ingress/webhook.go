@@ -14,23 +14,25 @@ import (
 	gateway "kubernaut.io/gateway"
 )
 
-// admit checks all that can be told before the body is read.
-func (h *Handler) admit(r *http.Request, route *route) *refusal {
+// admit checks all that can be told before the body is read, and returns what of
+// the credentials is left to be checked.
+func (h *Handler) admit(r *http.Request, route *route) (BodyCheck, *refusal) {
 	switch {
 	case route == nil:
-		return &refusal{status: http.StatusNotFound, detail: "no source is served at this path; webhooks go to " + pathPrefix + "SOURCE"}
+		return nil, &refusal{status: http.StatusNotFound, detail: "no source is served at this path; webhooks go to " + pathPrefix + "SOURCE"}
 	case r.Method != http.MethodPost:
-		return &refusal{
+		return nil, &refusal{
 			status: http.StatusMethodNotAllowed, detail: "a webhook is a POST",
 			header: "Allow", value: http.MethodPost,
 		}
 	case h.held.Load():
-		return &refusal{status: http.StatusServiceUnavailable, detail: "starting up", retryAfter: retryOutage}
+		return nil, &refusal{status: http.StatusServiceUnavailable, detail: "starting up", retryAfter: retryOutage}
 	}
-	if refused := authenticate(r, route.Authenticate); refused != nil {
-		return refused
+	check, err := route.Authenticate.Authenticate(r)
+	if err != nil {
+		return nil, denial(err, route.Authenticate)
 	}
-	return checkContent(r.Header, route.wraps(r.Header))
+	return check, checkContent(r.Header, route.wraps(r.Header))
 }
 
 func shuttingDown() *refusal {
@@ -66,11 +68,11 @@ func checkContent(header http.Header, anyType bool) *refusal {
 
 // webhook reads the body of an admitted request, has its signals processed and
 // says what became of them.
-func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, id string) int {
+func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, id string, check BodyCheck) int {
 	if h.full() {
 		return h.refuse(w, r, id, overloaded("signals"))
 	}
-	body, refused := h.read(w, r)
+	body, refused := h.receive(w, r, route, check)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}

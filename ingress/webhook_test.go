@@ -127,20 +127,31 @@ func names(names ...string) string {
 // credentials is an authenticator that knows three words.
 type credentials struct{}
 
-func (credentials) Authenticate(r *http.Request) error {
-	switch r.Header.Get("Authorization") {
+func (c credentials) Authenticate(r *http.Request) (ingress.BodyCheck, error) {
+	word, depends := strings.CutPrefix(r.Header.Get("Authorization"), "signed ")
+	if depends {
+		return func(body []byte) error {
+			if !bytes.Contains(body, []byte(word)) {
+				return fmt.Errorf("signature of 12 bytes: %w", ingress.ErrUnauthenticated)
+			}
+			return nil
+		}, nil
+	}
+	switch word {
 	case "good":
-		return nil
+		return nil, nil
 	case "other":
-		return fmt.Errorf("user bob of 7: %w", ingress.ErrForbidden)
+		return nil, fmt.Errorf("user bob of 7: %w", ingress.ErrForbidden)
 	case "outage":
-		return errors.New("token review: connection refused")
+		return nil, errors.New("token review: connection refused")
 	default:
-		return fmt.Errorf("token of 12 bytes: %w", ingress.ErrUnauthenticated)
+		return nil, fmt.Errorf("token of 12 bytes: %w", ingress.ErrUnauthenticated)
 	}
 }
 
-func (credentials) Challenge() string { return `Bearer realm="gateway"` }
+func (credentials) Challenges() []string {
+	return []string{`Bearer realm="gateway"`, `Basic realm="gateway"`}
+}
 
 // fixture is a handler with what stands around it.
 type fixture struct {
@@ -296,6 +307,18 @@ func TestStatuses(t *testing.T) {
 		{
 			name: "credentials good", request: httptest.NewRequest("POST", "/webhook/k8s-event", strings.NewReader(names("created"))),
 			header: map[string]string{"Authorization": "good"}, status: 201,
+		},
+		{
+			name: "credentials in agreement with the body", request: httptest.NewRequest("POST", "/webhook/k8s-event", strings.NewReader(names("created"))),
+			header: map[string]string{"Authorization": "signed created"}, status: 201,
+		},
+		{
+			name: "credentials for another body", request: httptest.NewRequest("POST", "/webhook/k8s-event", strings.NewReader(names("created"))),
+			header: map[string]string{"Authorization": "signed duplicate"}, status: 401, detail: "valid credentials are needed",
+		},
+		{
+			name: "nothing of a body is told before it is trusted", request: httptest.NewRequest("POST", "/webhook/k8s-event", strings.NewReader(`{"names":`)),
+			header: map[string]string{"Authorization": "signed duplicate"}, status: 401, detail: "valid credentials are needed",
 		},
 
 		{name: "no such source", request: httptest.NewRequest("POST", "/webhook/nobody", strings.NewReader(names("created"))), status: 404, detail: "/webhook/SOURCE"},

@@ -48,6 +48,12 @@ type Options struct {
 	// Requests returns how many requests there are; nil where there is nobody to
 	// ask.
 	Requests func() int
+	// AuthFailures are the kinds of credentials, each with each reason for which
+	// they may not suffice.
+	AuthFailures [][2]string
+	// CertificateExpiry returns when the certificate of one of Listeners expires,
+	// the zero time where it has none; nil where there is nobody to ask.
+	CertificateExpiry func(listener string) time.Time
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
 }
@@ -85,6 +91,8 @@ type Metrics struct {
 	recording  recording
 	shadow     shadow
 	inFlight   prometheus.Gauge
+
+	credentials credentials
 }
 
 var _ gateway.Observer = (*Metrics)(nil)
@@ -116,6 +124,8 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		recording:  newRecording(f),
 		shadow:     newShadow(f),
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
+
+		credentials: newCredentials(f, o.Sources, o.AuthFailures, o.CertificateExpiry),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
 	f.function("redis_connections", "Open connections to Redis.", o.RedisConnections)

@@ -106,7 +106,15 @@ func signalIn(namespace string) *gateway.Signal {
 }
 
 func TestSeriesExistFromTheStart(t *testing.T) {
-	_, registry := mustNew(t, telemetry.Options{})
+	_, registry := mustNew(t, telemetry.Options{
+		AuthFailures: [][2]string{{"bearer", "wrong"}},
+		CertificateExpiry: func(listener string) time.Time {
+			if listener == "webhooks" {
+				return time.Time{}
+			}
+			return time.Unix(1234567890, 0)
+		},
+	})
 	found := series(t, registry)
 	expected := map[string]float64{
 		"gateway_webhooks_in_flight{}":                                                              0,
@@ -123,6 +131,11 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 			expected[fmt.Sprintf("gateway_redis_operations_total{operation=%q,status=%q}", operation, status)] = 0
 		}
 	}
+	for _, source := range []string{"prometheus", "k8s_event", "_admin"} {
+		expected[fmt.Sprintf("gateway_auth_failures_total{kind=\"bearer\",reason=\"wrong\",source=%q}", source)] = 0
+	}
+	expected[`gateway_certificate_expiry_timestamp_seconds{listener="webhooks"}`] = 0
+	expected[`gateway_certificate_expiry_timestamp_seconds{listener="admin"}`] = 1234567890
 	for _, source := range []string{"prometheus", "k8s_event", "unknown"} {
 		expected[fmt.Sprintf("gateway_webhook_duration_seconds{source=%q}", source)] = 0
 		expected[fmt.Sprintf("gateway_truncated_alerts_total{source=%q}", source)] = 0
@@ -522,3 +535,17 @@ var (
 		Disputed(ruling string)
 	} = (*telemetry.Metrics)(nil)
 )
+
+func TestAuthFailuresAreCounted(t *testing.T) {
+	m, registry := mustNew(t, telemetry.Options{AuthFailures: [][2]string{{"bearer", "wrong"}}})
+	m.AuthFailed("k8s-event", "bearer", "wrong")
+	m.AuthFailed(telemetry.AdminSource, "bearer", "wrong")
+	m.AuthFailed("invented", "bearer", "wrong")
+	m.AuthFailed("k8s-event", "bearer", "invented")
+	want(t, series(t, registry), map[string]float64{
+		`gateway_auth_failures_total{kind="bearer",reason="wrong",source="k8s_event"}`:  1,
+		`gateway_auth_failures_total{kind="bearer",reason="wrong",source="_admin"}`:     1,
+		`gateway_auth_failures_total{kind="bearer",reason="wrong",source="prometheus"}`: 0,
+		`gateway_auth_failures_total{kind="other",reason="other",source="unknown"}`:     2,
+	})
+}

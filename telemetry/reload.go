@@ -8,7 +8,7 @@ import (
 )
 
 // reloadables are what people may change while the gateway runs.
-var reloadables = []string{"config", "policy", "overrides", "silences", "shadow"}
+var reloadables = []string{"config", "policy", "overrides", "silences", "shadow", "credentials", "certificates"}
 
 // reload says how the rules fare that may change while the gateway runs.
 type reload struct {
@@ -57,7 +57,8 @@ func (r *reload) inForce(revision string) {
 	r.info.WithLabelValues(revision).Set(1)
 }
 
-// Reloaded counts a reload of something: config, policy, overrides or silences.
+// Reloaded counts a reload of something: config, policy, overrides,
+// silences, credentials or certificates.
 func (m *Metrics) Reloaded(what string, err error) {
 	result, failing := "success", 0.0
 	if err != nil {

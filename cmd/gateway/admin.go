@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -19,11 +22,17 @@ const (
 	maxAdminAnswer = 16 << 20
 )
 
-// adminPort is the URL of a running gateway's operators' port.
-type adminPort string
+// adminPort is a running gateway's operators' port, and what it asks for.
+type adminPort struct {
+	url       string
+	tokenFile string
+	caFile    string
+}
 
 func (a *adminPort) register(flags *pflag.FlagSet) {
-	flags.StringVar((*string)(a), "admin", "http://127.0.0.1:9090", "`URL` of the gateway's operators' port")
+	flags.StringVar(&a.url, "admin", "http://127.0.0.1:9090", "`URL` of the gateway's operators' port")
+	flags.StringVar(&a.tokenFile, "token-file", "", "`FILE` with a bearer token, where that port asks for one")
+	flags.StringVar(&a.caFile, "ca-file", "", "`FILE` with the authorities to trust, in place of the system's, where that port is encrypted")
 }
 
 // refusedAnswer is what a gateway says instead of an answer.
@@ -37,9 +46,9 @@ func (e *refusedAnswer) Error() string { return e.text }
 // ask returns what the gateway answers at a path, as text or as JSON. Where it
 // says something else than 200 the error is a *refusedAnswer.
 func (a adminPort) ask(ctx context.Context, format reportFormat, path ...string) ([]byte, error) {
-	base, err := url.Parse(string(a))
+	base, err := url.Parse(a.url)
 	if err != nil || base.Host == "" {
-		return nil, &usageError{fmt.Errorf("--admin %q is no URL; write one such as http://127.0.0.1:9090", string(a))}
+		return nil, &usageError{fmt.Errorf("--admin %q is no URL; write one such as http://127.0.0.1:9090", a.url)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -50,7 +59,11 @@ func (a adminPort) ask(ctx context.Context, format reportFormat, path ...string)
 	if format == reportText {
 		request.Header.Set("Accept", "text/plain")
 	}
-	answer, err := http.DefaultClient.Do(request)
+	client, err := a.client(request)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	answer, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("no gateway answers; give its operators' port with --admin, or forward it with kubectl port-forward: %w", err)
 	}
@@ -60,4 +73,32 @@ func (a adminPort) ask(ctx context.Context, format reportFormat, path ...string)
 		err = &refusedAnswer{answer.StatusCode, strings.TrimSpace(string(body))}
 	}
 	return body, err
+}
+
+// client returns what asks a gateway, with a token on the request where there is
+// one. A token goes nowhere but where it was meant to: no redirect is followed.
+func (a adminPort) client(request *http.Request) (*http.Client, error) {
+	if a.tokenFile != "" {
+		token, err := os.ReadFile(a.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if a.caFile == "" {
+		return client, nil
+	}
+	authorities, err := os.ReadFile(a.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(authorities) {
+		return nil, fmt.Errorf("--ca-file: %s holds no certificate in PEM", a.caFile)
+	}
+	client.Transport = &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+	}
+	return client, nil
 }

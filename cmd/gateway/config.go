@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,9 @@ func newConfig() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Name everything that is wrong with a configuration file",
 		Long: `Reads a configuration file as serve would and names every problem in it, with
-its line and key. The expressions of mappings are compiled. A policy is loaded, and its own
-tests are run. Exits with 0 if there is none and 2 otherwise.`,
+its line and key. The expressions of mappings are compiled, files of credentials and
+certificates are read, a policy is loaded, and its own tests are run. Exits with 0 if
+there is none and 2 otherwise.`,
 		Example: "  gateway config check gateway.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,7 +35,7 @@ tests are run. Exits with 0 if there is none and 2 otherwise.`,
 			if err != nil {
 				return err
 			}
-			if err := app.CheckPolicy(c); err != nil {
+			if err := errors.Join(app.CheckCredentials(c), app.CheckPolicy(c)); err != nil {
 				return &usageError{err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no problems\n", args[0])
@@ -47,6 +49,18 @@ tests are run. Exits with 0 if there is none and 2 otherwise.`,
 func loadConfig(path string, overrides ...config.Override) (*config.Config, error) {
 	c, err := config.Reading{Overrides: overrides, Check: app.CheckSources}.Load(path)
 	if err != nil {
+		return nil, &usageError{err}
+	}
+	return c, nil
+}
+
+// withCredentials returns a configuration that was read, unless what it names of
+// credentials and certificates is not fit to serve with.
+func withCredentials(c *config.Config, err error) (*config.Config, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := app.CheckCredentials(c); err != nil {
 		return nil, &usageError{err}
 	}
 	return c, nil

@@ -95,7 +95,7 @@ func (o *devOptions) loadConfig() (*config.Config, error) {
 
 // dev runs a devcluster and a gateway on it until ctx ends, which is no error.
 func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error) {
-	c, err := o.loadConfig()
+	c, err := withCredentials(o.loadConfig())
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	defer onHangUp(a.Reload)()
 	return runOn(ctx, cluster, a, func() {
 		g := guide{
-			webhooks: baseURL(a.WebhookAddr()), admin: baseURL(a.AdminAddr()), kubeconfig: kubeconfig,
+			webhooks: baseURL(a.WebhookAddr(), c.Webhooks.TLS), admin: baseURL(a.AdminAddr(), c.Admin.TLS), kubeconfig: kubeconfig,
 			dataDir: dir, sources: c.Sources, fixture: findFixture(),
 		}
 		fmt.Fprint(stdout, g.text())

@@ -377,7 +377,10 @@ func TestBaseURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := baseURL(addr); got != want {
+		if got := baseURL(addr, config.TLS{CertFile: "a"}); got != strings.Replace(want, "http:", "https:", 1) {
+			t.Errorf("base URL of %v with TLS is %s", addr, got)
+		}
+		if got := baseURL(addr, config.TLS{}); got != want {
 			t.Errorf("%s is %s, want %s", address, got, want)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // Flags of explain that only what is given by name takes, and those that only a
 // payload does.
 var (
-	nameFlags    = []string{"admin", "recording"}
+	nameFlags    = []string{"admin", "token-file", "ca-file", "recording"}
 	payloadFlags = []string{"config", "source", "format"}
 )
 

@@ -91,15 +91,19 @@ func findFixture() string {
 
 // baseURL returns the URL of a server that listens on addr, for a client on this
 // machine.
-func baseURL(addr net.Addr) string {
+func baseURL(addr net.Addr, encryption config.TLS) string {
+	scheme := "http://"
+	if encryption.CertFile != "" {
+		scheme = "https://"
+	}
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return "http://" + addr.String()
+		return scheme + addr.String()
 	}
 	if net.ParseIP(host).IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // shellWord returns s as one word of a shell's command line.

@@ -30,7 +30,8 @@ writes what is pending, and exits with 0.
 
 Changes of the policy, and of suppress, environment, matrix, guard and silences
 in the file, are taken up while it runs: when a file changes, and on SIGHUP. What
-is wrong with them is logged, and the last good ones stay in force.
+is wrong with them is logged, and the last good ones stay in force. So it is with
+files of credentials and certificates.
 
 The Kubernetes API is reached by kubernetes.kubeconfig of the file, else by
 $KUBECONFIG, else as a pod of the cluster. The cluster needs what "gateway crd"
@@ -53,7 +54,7 @@ func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
 	if o.config == "" {
 		return &usageError{errors.New("--config FILE is required")}
 	}
-	c, err := loadConfig(o.config)
+	c, err := withCredentials(loadConfig(o.config))
 	if err != nil {
 		return err
 	}
