@@ -38,7 +38,12 @@ const (
 	KindDecision = "decision"
 	// KindRules says that rules came into force.
 	KindRules = "rules"
-	// KindRefused says that a newer version of the rules was refused.
+	// KindReloaded says that what people order in the cluster was read anew.
+	KindReloaded = "reloaded"
+	// KindMode says which mode people have ordered for the whole cluster.
+	KindMode = "mode"
+	// KindRefused says that a newer version of something was refused, all of it or
+	// a part.
 	KindRefused = "refused"
 	// KindGap says how many lines are missing in this place.
 	KindGap = "gap"

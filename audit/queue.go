@@ -161,6 +161,13 @@ func (w *Writer) Rules(revision, policy string) {
 	w.event(event{kind: KindRules, revision: revision, policy: policy})
 }
 
+// Reloaded notes that what people order in the cluster was read anew: overrides
+// or silences.
+func (w *Writer) Reloaded(what string) { w.event(event{kind: KindReloaded, what: what}) }
+
+// Mode notes which mode people have ordered for the whole cluster.
+func (w *Writer) Mode(mode string) { w.event(event{kind: KindMode, what: mode}) }
+
 // Refused notes that the newest version of something, such as the policy, was
 // refused.
 func (w *Writer) Refused(what string) { w.event(event{kind: KindRefused, what: what}) }

@@ -147,18 +147,17 @@ func (k *worker) checkpointDue(now time.Time) bool {
 
 // check writes a line that says little, and publishes its sum where whoever can
 // change the file can't.
-func (k *worker) check(kind string) bool {
+func (k *worker) check(kind string) {
 	if !k.ready() {
-		return false
+		return
 	}
 	k.chain.event(&event{at: k.w.options.Now(), kind: kind})
 	if !k.commit() {
-		return false
+		return
 	}
 	k.sync()
 	k.checkpoint = time.Time{}
-	k.w.log.Info("audit head", "file", k.w.options.File, "kind", kind, "head", k.chain.head.String())
-	return true
+	k.w.log.Info("audit head", "file", k.w.options.File, "kind", kind, "head", k.chain.String())
 }
 
 // rest waits until there is something to do.

@@ -38,6 +38,7 @@ func (c *Config) check() Problems {
 	c.checkRedis(k)
 	k.store("spool", c.Spool.Dir, c.Spool.MaxBytes)
 	k.store("record", c.Record.Dir, c.Record.MaxBytes)
+	c.Audit.check(k)
 	k.notNegative("shutdownDelay", c.ShutdownDelay)
 	c.checkLater(k)
 	return k.problems

@@ -42,6 +42,7 @@ type refusal struct {
 // refuse answers with a problem document, logs it, and returns its status.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, id string, no *refusal) int {
 	h.logRefusal(r, id, no)
+	refused(r, no)
 	header := w.Header()
 	if no.retryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(wholeSeconds(no.retryAfter)))

@@ -83,6 +83,7 @@ type Metrics struct {
 	parked     parked
 	silences   silences
 	recording  recording
+	audit      audit
 	inFlight   prometheus.Gauge
 }
 
@@ -113,6 +114,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		silences:   newSilences(f, o.Alertmanagers, o.Silences, o.Now),
 		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
 		recording:  newRecording(f),
+		audit:      newAudit(f),
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)

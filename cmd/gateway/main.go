@@ -75,7 +75,7 @@ RemediationRequest in the Kubernetes API for each episode of trouble.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newDev(), newCRD(), newConfig(), newSpool(), newPolicy(), newExplain(), newReplay(), newApprovals(), newApprove(), newDeny(), newVersion())
+	root.AddCommand(newServe(), newDev(), newCRD(), newConfig(), newSpool(), newPolicy(), newExplain(), newReplay(), newApprovals(), newApprove(), newDeny(), newAudit(), newVersion())
 	return root
 }
 
