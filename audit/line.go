@@ -101,7 +101,10 @@ func clean(value string) string {
 	if len(value) > 4*maxValue { // bytes: what is behind would be cut anyway
 		value = value[:4*maxValue]
 	}
-	return terminal.Cut(terminal.Clean(value), maxValue)
+	if value = terminal.Clean(value); len(value) <= maxValue {
+		return value
+	}
+	return terminal.Cut(value, maxValue)
 }
 
 // request makes the line of a request.
@@ -145,12 +148,12 @@ func (c *chain) decision(d decided) {
 		c.text = hex.AppendEncode(c.text, d.decision.Fingerprint[:])
 		c.text = append(c.text, '"')
 	}
-	c.string(`,"outcome":`, string(d.decision.Outcome))
+	c.plain(`,"outcome":`, string(d.decision.Outcome))
 	c.string(`,"reason":`, string(d.decision.Reason))
 	c.string(`,"request":`, d.decision.Request)
 	c.string(`,"environment":`, d.decision.Environment)
-	c.string(`,"priority":`, string(d.decision.Priority))
-	c.string(`,"path":`, string(d.decision.Path))
+	c.plain(`,"priority":`, string(d.decision.Priority))
+	c.plain(`,"path":`, string(d.decision.Path))
 	c.close()
 }
 

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"kubernaut.io/gateway"
 )
 
 // logOf writes a log of some processes and files.
@@ -465,22 +462,4 @@ func FuzzRecover(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkChain(b *testing.B) {
-	for _, k := range [][]byte{nil, key} {
-		b.Run(cmp.Or(map[bool]string{true: "key"}[k != nil], "no key"), func(b *testing.B) {
-			c := newChain(k)
-			d := gateway.Decision{
-				Outcome: gateway.Duplicate, Reason: gateway.ReasonEpisodeOpen, Fingerprint: gateway.Fingerprint{1}, Request: "rr-4be1b6b1a7d3c0c2b6a1f0d9e8c7b6a5f4e3d2c1",
-				Environment: "production", Priority: "P1", Path: gateway.Conservative,
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				c.text = c.text[:0]
-				c.decision(decided{at: at(1), requestID: "0123456789abcdef", source: "prometheus", index: 7, name: "KubePodCrashLooping", decision: &d})
-			}
-			b.SetBytes(int64(len(c.text)))
-		})
-	}
 }

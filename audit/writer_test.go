@@ -449,6 +449,7 @@ func TestHang(t *testing.T) {
 			t.Errorf("ended with %v after %s", err, time.Since(begin))
 		}
 		close(hang)
+		synctest.Wait()
 	})
 }
 

@@ -108,6 +108,7 @@ approval: {expiry: 34s}
 retention: {finished: 35s, failed: 36s, maxRequests: 37}
 spool: {dir: `+dir+`, maxBytes: 30}
 record: {dir: `+dir+`, maxBytes: 38}
+audit: {file: `+dir+`/audit.jsonl, maxBytes: 65539, maxFiles: 39, keyFile: `+kubeconfig+`}
 shutdownDelay: 0
 `)
 	want := &config.Config{
@@ -175,6 +176,7 @@ shutdownDelay: 0
 		Retention: config.Retention{Finished: 35 * time.Second, Failed: 36 * time.Second, MaxRequests: 37},
 		Spool:     config.Spool{Dir: dir, MaxBytes: 30},
 		Record:    config.Record{Dir: dir, MaxBytes: 38},
+		Audit:     config.Audit{File: dir + "/audit.jsonl", MaxBytes: 65539, MaxFiles: 39, KeyFile: kubeconfig},
 	}
 	if got, want := dump(t, c), dump(t, want); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
