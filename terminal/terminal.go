@@ -42,6 +42,15 @@ func clean(text string) string {
 // harmful also says so of U+FFFD, which stands for what is no UTF-8.
 func harmful(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 
+// Row is Clean for texts that are one row of many, such as what an API answers:
+// a space stands for line breaks and tabs, and for those at the ends nothing.
+func Row(text string) string {
+	if strings.ContainsAny(text, "\t\n\v\f\r") {
+		text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return '\t' <= r && r <= '\r' }), " ")
+	}
+	return Clean(text)
+}
+
 // Lines is Clean line by line, for texts that have several: line breaks and tabs
 // stay, all else is written out.
 func Lines(text string) string {

@@ -37,6 +37,16 @@ func TestClean(t *testing.T) {
 	}
 }
 
+func TestRow(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "a b": "a b", "a\r\n\tb\n": "a b", "a\n\x1b[2J\u2028b": `a \x1b[2J\u2028b`,
+	} {
+		if got := Row(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLines(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "",

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/gateway/app"
+	"kubernaut.io/gateway/terminal"
 )
 
 const (
@@ -84,6 +85,10 @@ func explainKey(ctx context.Context, o explainOptions, key string, out io.Writer
 	}
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s", key, strings.TrimSpace(string(body)))
+	}
+	if o.output == reportText {
+		// The gateway has cleaned it; who answers may be another.
+		body = []byte(terminal.Lines(string(body)))
 	}
 	_, err = out.Write(body)
 	return err
