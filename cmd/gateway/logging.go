@@ -9,7 +9,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"kubernaut.io/gateway/redact"
-
 )
 
 // logFormat is how log lines are written: json for machines, text for people.

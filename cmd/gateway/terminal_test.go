@@ -217,4 +217,6 @@ func printedError(t *testing.T, text string) string {
 	return stdout + flat(stderr)
 }
 
-func flat(failure string) string { return strings.NewReplacer("\nFORGED", " ", "\t", " ").Replace(failure) }
+func flat(failure string) string {
+	return strings.NewReplacer("\nFORGED", " ", "\t", " ").Replace(failure)
+}
