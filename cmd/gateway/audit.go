@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -74,23 +75,7 @@ for a wrong command line.`,
   gateway audit verify audit.jsonl --output json | jq '.logs[].findings'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, paths []string) error {
-			options, err := o.options(paths)
-			if err != nil {
-				return &usageError{err}
-			}
-			report, err := audit.Verify(options)
-			if err != nil {
-				return err
-			}
-			if o.output == reportJSON {
-				err = printJSON(cmd.OutOrStdout(), report)
-			} else {
-				err = report.WriteText(cmd.OutOrStdout())
-			}
-			if err == nil && !report.OK {
-				err = errTampered
-			}
-			return err
+			return o.run(paths, cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
@@ -98,6 +83,27 @@ for a wrong command line.`,
 	flags.StringVar(&o.head, "expect-head", "", "`SEQ` or SEQ:SUM of a line that has to be there")
 	o.output.register(cmd)
 	return cmd
+}
+
+// run prints what verifying shows, and returns an error where that is not well.
+func (o *auditVerify) run(paths []string, out io.Writer) error {
+	options, err := o.options(paths)
+	if err != nil {
+		return &usageError{err}
+	}
+	report, err := audit.Verify(options)
+	if err != nil {
+		return err
+	}
+	if o.output == reportJSON {
+		err = printJSON(out, report)
+	} else {
+		err = report.WriteText(out)
+	}
+	if err == nil && !report.OK {
+		err = errTampered
+	}
+	return err
 }
 
 func (o *auditVerify) options(paths []string) (audit.VerifyOptions, error) {

@@ -76,7 +76,7 @@ func Duplicates(ctx context.Context, o Options) error {
 	shared := o.table("alerts/body, with Redis", "bare/s", "gateway/s", "of bare", "of without Redis",
 		"CPU gateway", "mallocs gateway", "calls to Redis/s", "CPU Redis")
 	recorded := o.table("alerts/body, recorded", "without/s", "recorded/s", "of without", "CPU recorded", "mallocs recorded")
-	audited := o.table("alerts/body, audited", "without/s", "audited/s", "of unaudited", "CPU audited", "mallocs audited")
+	audited := o.table("alerts/body, audited", "without/s", "audited/s", "of unaudited", "CPU audited", "mallocs audited", "lines dropped so far")
 	var missed []error
 	for _, n := range []int{1, 10, 100} {
 		d := duplicates{Options: o, servers: servers, redis: redis, alerts: n, body: newAlerts().body(n*1000, n)}
@@ -86,7 +86,11 @@ func Duplicates(ctx context.Context, o Options) error {
 		d.tell(t)
 		d.tellRedis(shared)
 		recorded.row(n, d.rate(kindGateway), d.rate(kindRecord), d.ratio(kindRecord, kindGateway), d.cpu(kindRecord), d.mallocs(kindRecord))
-		audited.row(n, d.rate(kindGateway), d.rate(kindAudit), d.ratio(kindAudit, kindGateway), d.cpu(kindAudit), d.mallocs(kindAudit))
+		dropped, err := servers[kindAudit].unaudited(ctx)
+		if err != nil {
+			return err
+		}
+		audited.row(n, d.rate(kindGateway), d.rate(kindAudit), d.ratio(kindAudit, kindGateway), d.cpu(kindAudit), d.mallocs(kindAudit), fmt.Sprintf("%.2f %%", 100*dropped))
 		missed = append(missed, d.judge(kindRecord, kindGateway, recordTarget))
 		missed = append(missed, d.judge(kindGateway, kindBare, duplicateTarget))
 		if n >= redisAlerts {

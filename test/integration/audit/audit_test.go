@@ -107,11 +107,13 @@ func TestWhatNoSenderIsToldOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, has := range map[string]func(line) bool{
-		"the order":                func(l line) bool { return l.Kind == audit.KindMode && l.What == "off" },
-		"that it is taken back":    func(l line) bool { return l.Kind == audit.KindMode && l.What == "normal" },
-		"the rules":                func(l line) bool { return l.Kind == audit.KindRules },
-		"the signal in the spool":  func(l line) bool { return l.From == audit.FromSpool && l.Signal == "SpooledBefore" && l.Outcome != "" },
-		"that another was parked":  func(l line) bool { return l.From == "" && l.Signal == "Parked" && l.Reason == string(gateway.ReasonOff) },
+		"the order":               func(l line) bool { return l.Kind == audit.KindMode && l.What == "off" },
+		"that it is taken back":   func(l line) bool { return l.Kind == audit.KindMode && l.What == "normal" },
+		"the rules":               func(l line) bool { return l.Kind == audit.KindRules },
+		"the signal in the spool": func(l line) bool { return l.From == audit.FromSpool && l.Signal == "SpooledBefore" && l.Outcome != "" },
+		"that another was parked": func(l line) bool {
+			return l.From == "" && l.Signal == "Parked" && l.Reason == string(gateway.ReasonOff)
+		},
 		"and what became of it":    func(l line) bool { return l.From == audit.FromParked && l.Signal == "Parked" && l.Outcome == "created" },
 		"who asked, by its answer": func(l line) bool { return l.Kind == audit.KindRequest },
 	} {
