@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -43,8 +44,8 @@ const (
 	flushTimeout = 10 * time.Second
 )
 
-// Options is what an App is made of. All fields but Reload and ConfigFile are
-// required.
+// Options is what an App is made of. All fields but Reload, ConfigFile and
+// AuditStream are required.
 type Options struct {
 	Config *config.Config
 	// Reload reads the configuration anew, and ConfigFile is what it reads. Both
@@ -55,6 +56,9 @@ type Options struct {
 	REST    *rest.Config
 	Logger  *slog.Logger
 	Version string
+	// AuditStream takes the audit log where the configuration sends it to standard
+	// output.
+	AuditStream io.Writer
 }
 
 // App is a gateway. Make one with New, and run it once.
@@ -66,6 +70,7 @@ type App struct {
 	// instance names this process to people and in recordings.
 	instance   string
 	past       past
+	audit      auditing
 	sink       *kube.Sink
 	namespaces *kube.Namespaces
 	orders     *orders
@@ -120,8 +125,12 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.rules = newRules(&a.options, metrics)
-	if err := a.explainable(metrics); err != nil {
+	a.rules.audit = &a.audit
+	if err := a.openAudit(metrics); err != nil {
 		return nil, err
+	}
+	if err := a.explainable(metrics); err != nil {
+		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.room(metrics); err != nil {
 		return nil, errors.Join(err, a.closeStores())
@@ -139,12 +148,12 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	var err error
 	a.namespaces, err = kube.NewNamespaces(kube.NamespacesOptions{
 		REST: o.REST, Namespace: c.Namespace, ConfigMap: c.Environment.ConfigMap,
-		CacheTTL: c.Environment.CacheTTL, Reloads: metrics, Logger: o.Logger,
+		CacheTTL: c.Environment.CacheTTL, Reloads: orderly{metrics, &a.audit}, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	a.orders, err = newOrders(&a.options, a.namespaces, metrics)
+	a.orders, err = newOrders(&a.options, a.namespaces, orderly{metrics, &a.audit})
 	if err != nil {
 		return err
 	}
@@ -177,7 +186,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	options := gateway.Options{
 		Identity: c.Identity(), Dedup: c.DedupRules(), Storms: storms, Rules: a.rules.current,
 		Switch: a.orders.hand, Silences: a.orders.silences,
-		Ledger: ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: remembering{metrics, &a.past}, Now: a.sink.Now,
+		Ledger: ledger, Sink: a.sink, Namespaces: a.namespaces, Observer: remembering{metrics, &a.past, &a.audit}, Now: a.sink.Now,
 		Patience: c.Webhooks.RequestTimeout / 2,
 	}
 	if a.spool != nil {
@@ -193,7 +202,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
 		Sources: sources(c, a.readers, a.credentials), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
-		Heard: a.past.heard, Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
+		Heard: a.past.heard, Exchanged: a.audit.exchanged(), Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
 		return err
@@ -241,6 +250,8 @@ func (a *App) Run(ctx context.Context) error {
 	// What signals need outlasts the listeners.
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	// What is audited is so to the very end.
+	endAudit := a.audit.begin()
 	running, inner := errgroup.WithContext(inner)
 	after := func(what <-chan struct{}, runs ...func(context.Context) error) {
 		for _, run := range runs {
@@ -288,7 +299,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer context.AfterFunc(flush, a.sink.Abandon)()
 	stop()
 	err = errors.Join(err, running.Wait())
-	return errors.Join(err, a.sink.Stop(flush), a.closeStores())
+	return errors.Join(err, a.sink.Stop(flush), endAudit(), a.closeStores())
 }
 
 // open waits until the cluster is usable and all caches are complete, and then

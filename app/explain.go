@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/audit"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/explain"
 	"kubernaut.io/gateway/ingress"
@@ -88,13 +89,15 @@ func (p *past) heard(h ingress.Heard) {
 // remembering observes decisions that no sender is told of.
 type remembering struct {
 	*telemetry.Metrics
-	past *past
+	past  *past
+	audit *auditing
 }
 
 // Drained implements gateway.Observer. What failed is tried again.
 func (r remembering) Drained(s *gateway.Signal, d *gateway.Decision) {
 	r.Metrics.Drained(s, d)
 	r.past.ring.AddKept(explain.Drained, s, d)
+	r.audit.kept(audit.FromSpool, s, d)
 	if r.past.recorder != nil {
 		r.past.recorder.Drained(s, d)
 	}
@@ -104,6 +107,7 @@ func (r remembering) Drained(s *gateway.Signal, d *gateway.Decision) {
 func (r remembering) Reviewed(s *gateway.Signal, d *gateway.Decision) {
 	r.Metrics.Reviewed(s, d)
 	r.past.ring.AddKept(explain.Reviewed, s, d)
+	r.audit.kept(audit.FromParked, s, d)
 	if r.past.recorder != nil {
 		r.past.recorder.Reviewed(s, d)
 	}

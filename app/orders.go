@@ -10,7 +10,6 @@ import (
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/silence"
-	"kubernaut.io/gateway/telemetry"
 )
 
 // orders are what people order while the gateway runs: its mode, and silences.
@@ -21,7 +20,7 @@ type orders struct {
 	written *kube.ConfigMap
 }
 
-func newOrders(o *Options, namespaces *kube.Namespaces, metrics *telemetry.Metrics) (*orders, error) {
+func newOrders(o *Options, namespaces *kube.Namespaces, metrics orderly) (*orders, error) {
 	c := o.Config
 	hand, err := kube.NewSwitch(kube.SwitchOptions{
 		REST: o.REST, Namespace: c.Namespace, Namespaces: namespaces, Observer: metrics, Logger: o.Logger,

@@ -18,6 +18,7 @@ import (
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/explain"
 	"kubernaut.io/gateway/replay"
+	"kubernaut.io/gateway/terminal"
 )
 
 // maxPayloadExplained is how many signals of one payload are explained. The
@@ -87,7 +88,7 @@ func ExplainPayload(ctx context.Context, w io.Writer, o PayloadOptions) error {
 	}
 	source, err := o.source()
 	if err != nil {
-		return fmt.Errorf("%s: %s", o.Name, explain.Printable(err.Error()))
+		return fmt.Errorf("%s: %s", o.Name, terminal.Clean(err.Error()))
 	}
 	reader, err := newReader(&source, replayMappingTimeout)
 	if err != nil {
@@ -96,7 +97,7 @@ func ExplainPayload(ctx context.Context, w io.Writer, o PayloadOptions) error {
 	batch, err := reader.decode(o.Body)
 	if err != nil {
 		// It repeats what is in the file.
-		return fmt.Errorf("%s: as format %s: %s", o.Name, source.Format, explain.Printable(err.Error()))
+		return fmt.Errorf("%s: as format %s: %s", o.Name, source.Format, terminal.Clean(err.Error()))
 	}
 	simulation, err := simulate(o.Config, nil)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/replay"
+	"kubernaut.io/gateway/terminal"
 )
 
 const (
@@ -72,15 +73,15 @@ func (r *Replay) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\n%d of %d decisions are as they were live: byte for byte, by what the live ones learned.\n", c.Same, c.Decisions)
 		for i := range c.Mismatches {
 			m := &c.Mismatches[i]
-			fmt.Fprintf(&b, "  %s %d: %s (%s), live %s (%s) %s\n", m.Request, m.Index,
-				m.Replayed.Outcome, m.Replayed.Reason, m.Live.Outcome, m.Live.Reason, m.Why)
+			b.WriteString("  " + terminal.Row(fmt.Sprintf("%s %d: %s (%s), live %s (%s) %s", m.Request, m.Index,
+				m.Replayed.Outcome, m.Replayed.Reason, m.Live.Outcome, m.Live.Reason, m.Why)) + "\n")
 		}
 	case c.Decisions > 0:
 		fmt.Fprintf(&b, "\nThe baseline's %d decisions have the outcome, environment, priority and path of the live ones in %.1f %%.\n",
 			c.Decisions, 100*float64(c.Same)/float64(c.Decisions))
 	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", warning)
+		fmt.Fprintf(&b, "warning: %s\n", terminal.Row(warning))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -56,6 +56,8 @@ type rules struct {
 	shadow func(path string) error
 	// restarted is told that the rules in force are others; nil for nobody.
 	restarted func()
+	// audit notes what comes into force and what does not.
+	audit *auditing
 	// life ends with the gateway, and with it what is being loaded.
 	life context.Context
 
@@ -143,6 +145,7 @@ func (r *rules) swap() {
 		r.restarted()
 	}
 	r.metrics.PolicyInForce(revision)
+	r.audit.rules(next.Revision, revision)
 	r.logger.Info("rules in force", "revision", next.Revision, "policy", revision)
 }
 
@@ -270,6 +273,7 @@ func (r *rules) fail(what string, err error) {
 	r.mu.Unlock()
 	if news {
 		r.metrics.Reloaded(what, err)
+		r.audit.refused(what)
 		r.logger.Error("the newest version is refused, the last good one stays in force", "what", what, "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -127,9 +128,9 @@ func (a *App) closeStores() error {
 		a.redis.Close()
 	}
 	if a.spool == nil {
-		return nil
+		return a.audit.close()
 	}
-	return a.spool.Close()
+	return errors.Join(a.spool.Close(), a.audit.close())
 }
 
 // silenced returns how many silences of a place are in force.

@@ -40,6 +40,7 @@ func (c *Config) check() Problems {
 	k.store("spool", c.Spool.Dir, c.Spool.MaxBytes)
 	k.store("record", c.Record.Dir, c.Record.MaxBytes)
 	c.checkShadow(k)
+	c.Audit.check(k)
 	k.notNegative("shutdownDelay", c.ShutdownDelay)
 	return k.problems
 }

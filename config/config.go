@@ -36,6 +36,7 @@ type Config struct {
 	Spool         Spool         `yaml:"spool"`
 	Record        Record        `yaml:"record"`
 	Shadow        Shadow        `yaml:"shadow"`
+	Audit         Audit         `yaml:"audit"`
 	ShutdownDelay time.Duration `yaml:"shutdownDelay"`
 }
 
@@ -318,6 +319,21 @@ type Shadow struct {
 	Config string `yaml:"config"`
 }
 
+// AuditStream is the audit file's name that stands for standard output.
+const AuditStream = "-"
+
+// Audit keeps who sent what and what became of it.
+type Audit struct {
+	// File is where it is written, AuditStream for standard output; empty for no
+	// audit log.
+	File string `yaml:"file"`
+	// MaxBytes is how large a file gets, and MaxFiles how many are kept.
+	MaxBytes int64 `yaml:"maxBytes"`
+	MaxFiles int   `yaml:"maxFiles"`
+	// KeyFile holds the key that lines are signed with; empty for none.
+	KeyFile string `yaml:"keyFile"`
+}
+
 // Default returns the configuration of an empty file. It is not fit to serve as
 // it stands: its sources ask for no credentials and its address is open to the
 // network, which Validate refuses.
@@ -357,6 +373,7 @@ func Default() *Config {
 		Retention:     Retention{Finished: 24 * time.Hour, Failed: 168 * time.Hour, MaxRequests: 5000},
 		Spool:         Spool{MaxBytes: 1 << 30},
 		Record:        Record{MaxBytes: 1 << 30},
+		Audit:         Audit{MaxBytes: 100 << 20, MaxFiles: 10},
 		ShutdownDelay: 5 * time.Second,
 	}
 }

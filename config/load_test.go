@@ -118,6 +118,7 @@ retention: {finished: 35s, failed: 36s, maxRequests: 37}
 spool: {dir: `+dir+`, maxBytes: 30}
 record: {dir: `+dir+`, maxBytes: 38}
 shadow: {config: `+shadow+`}
+audit: {file: `+dir+`/audit.jsonl, maxBytes: 65539, maxFiles: 39, keyFile: `+kubeconfig+`}
 shutdownDelay: 0
 `)
 	want := &config.Config{
@@ -193,6 +194,7 @@ shutdownDelay: 0
 		Spool:     config.Spool{Dir: dir, MaxBytes: 30},
 		Record:    config.Record{Dir: dir, MaxBytes: 38},
 		Shadow:    config.Shadow{Config: shadow},
+		Audit:     config.Audit{File: dir + "/audit.jsonl", MaxBytes: 65539, MaxFiles: 39, KeyFile: kubeconfig},
 	}
 	if got, want := dump(t, c), dump(t, want); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

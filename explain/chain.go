@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/terminal"
 )
 
 // telling is how an explanation comes to be.
@@ -91,7 +92,7 @@ func newTelling(c *Case) *telling {
 
 // link adds to the chain.
 func (t *telling) link(stage Stage, data any, text string) {
-	t.chain = append(t.chain, Link{Stage: stage, Text: clean(cut(text, maxText)), Data: data})
+	t.chain = append(t.chain, Link{Stage: stage, Text: terminal.Clean(terminal.Cut(text, maxText)), Data: data})
 }
 
 // failed adds what went wrong, where it did.

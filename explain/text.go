@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"kubernaut.io/gateway/terminal"
 )
 
 const (
@@ -82,8 +82,8 @@ func (p page) row(label, text string) {
 	if text == "" {
 		return
 	}
-	label = clean(label)
-	for i, line := range wrap(clean(text), columns-margin) {
+	label = terminal.Clean(label)
+	for i, line := range terminal.Wrap(terminal.Clean(text), columns-margin) {
 		if i > 0 {
 			label = ""
 		}
@@ -91,66 +91,8 @@ func (p page) row(label, text string) {
 	}
 }
 
-// wrap breaks text into lines of at most width runes, between words where that
-// is possible.
-func wrap(text string, width int) []string {
-	var lines []string
-	line, used := "", 0
-	for word := range strings.FieldsSeq(text) {
-		size := utf8.RuneCountInString(word)
-		if used > 0 && used+1+size > width {
-			lines, line, used = append(lines, line), "", 0
-		}
-		for size > width {
-			head := string([]rune(word)[:width])
-			lines, word, size = append(lines, head), word[len(head):], size-width
-		}
-		if used > 0 {
-			line, used = line+" ", used+1
-		}
-		line, used = line+word, used+size
-	}
-	return append(lines, line)
-}
-
-// Printable returns text as WriteText would write it: with everything written out
-// that a terminal may take for something else than text.
-func Printable(text string) string { return clean(text) }
-
-// clean returns text with everything written out that is no printable
-// character: control characters, bytes that are no UTF-8, and marks that turn
-// the direction of writing.
-func clean(text string) string {
-	harmless := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
-	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) }) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for i, r := range text {
-		if harmless(r) {
-			b.WriteRune(r)
-			continue
-		}
-		_, size := utf8.DecodeRuneInString(text[i:])
-		quoted := strconv.QuoteToASCII(text[i : i+size])
-		b.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return b.String()
-}
-
 // clip shortens a value of a sender's.
-func clip(value string) string { return cut(value, maxValue) }
-
-func cut(value string, most int) string {
-	n := 0
-	for i := range value {
-		if n == most {
-			return value[:i] + "…"
-		}
-		n++
-	}
-	return value
-}
+func clip(value string) string { return terminal.Cut(value, maxValue) }
 
 // stamp writes a time, empty for none.
 func stamp(t time.Time) string {

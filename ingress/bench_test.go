@@ -94,10 +94,16 @@ func (n nowhere) WriteHeader(int)             {}
 // BenchmarkWebhook compares the handler with one that reads, decodes and counts
 // alone; neither stands behind a connection, which would cost both the same.
 func BenchmarkWebhook(b *testing.B) {
-	handler, err := ingress.New(ingress.Options{
+	o := ingress.Options{
 		Sources:   []ingress.Source{{Name: "prometheus", Decode: decodeAlerts, Authenticate: ingress.None{}}},
 		Processor: duplicates{}, Observer: silent{}, Logger: slog.New(slog.DiscardHandler), Namespace: "kubernaut-system",
-	})
+	}
+	handler, err := ingress.New(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	o.Exchanged = func(ingress.Exchange) {}
+	exchanging, err := ingress.New(o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -112,7 +118,7 @@ func BenchmarkWebhook(b *testing.B) {
 		}
 		_, _ = io.WriteString(w, strconv.Itoa(len(batch.Signals)))
 	})
-	for name, h := range map[string]http.Handler{"bare": bare, "handler": handler} {
+	for name, h := range map[string]http.Handler{"bare": bare, "handler": handler, "exchanging": exchanging} {
 		for _, alerts := range []int{1, 10, 100} {
 			b.Run(name+"/"+strconv.Itoa(alerts), func(b *testing.B) {
 				body := webhookBody(b, alerts)

@@ -72,6 +72,10 @@ type Options struct {
 	// when its answer has been written. It is called from many goroutines at once
 	// and keeps what it is given.
 	Heard func(Heard)
+	// Exchanged, where it is set, is told of each request when it has its answer,
+	// whatever that is. It is called from many goroutines at once, while the
+	// request is served, and keeps what it is given.
+	Exchanged func(Exchange)
 	// Namespace is where RemediationRequests live, for the answers.
 	Namespace string
 
@@ -207,8 +211,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		source = route.Name
 	}
 	h.Observer.Began()
+	r, x := h.observed(r, source, id)
 	status := h.serve(w, r, route, id)
 	h.Observer.Answered(source, status, time.Since(began))
+	if x != nil {
+		x.At, x.Took, x.Status = time.Now(), time.Since(began), status
+		h.Exchanged(*x)
+	}
 }
 
 // serve answers one request, and returns the status that it was answered with.

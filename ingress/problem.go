@@ -44,6 +44,7 @@ type refusal struct {
 // refuse answers with a problem document, logs it, and returns its status.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, id string, no *refusal) int {
 	h.logRefusal(r, id, no)
+	refused(r, no)
 	no.setHeader(w.Header())
 	b := buffers.get(maxDetailBytes)
 	b.bytes = h.appendProblem(b.bytes, id, no)

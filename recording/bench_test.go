@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/redact"
 )
 
 // alerts is what Alertmanager sends of a hundred alerts, and what is decided.
@@ -109,7 +110,7 @@ func BenchmarkRedact(b *testing.B) {
 	b.ReportAllocs()
 	var dst []byte
 	for b.Loop() {
-		dst, _ = Redact(dst[:0], r.Body)
+		dst, _ = redact.JSON(dst[:0], r.Body)
 	}
 }
 

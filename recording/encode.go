@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/redact"
 )
 
 // encoder makes lines of entries, in memory that it uses again. It belongs to one
@@ -130,7 +131,7 @@ func (e *encoder) rules(revision string) {
 func (e *encoder) redact(text []byte) {
 	begin := len(e.line)
 	var had bool
-	e.line, had = Redact(e.line, text)
+	e.line, had = redact.JSON(e.line, text)
 	for rest := e.line[begin:]; ; {
 		i := bytes.IndexByte(rest, '\n')
 		if i < 0 {

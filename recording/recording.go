@@ -7,8 +7,8 @@
 //
 // which are JSON lines, an [Entry] each, compressed as one zstd frame that is
 // flushed at least every second. The first line of each is a [Start], so that
-// it can be read alone. Secrets are taken out before anything is written; see
-// [Redact].
+// it can be read alone. Secrets are taken out before anything is written, as
+// package redact does.
 package recording
 
 import (

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/redact"
 )
 
 // sameDecision compares a decision that was read with one that was noted.
@@ -135,7 +136,7 @@ func TestBodiesComeBack(t *testing.T) {
 			clear(body) // it belongs to a pool
 			r.all(t)
 			q := mustRead(t, r.dir)[1].Request
-			if !bytes.Equal(q.Body, []byte(test.want)) || q.Redacted != strings.Contains(test.want, redacted) {
+			if !bytes.Equal(q.Body, []byte(test.want)) || q.Redacted != strings.Contains(test.want, redact.Mark) {
 				t.Errorf("came back as %q, %t", q.Body, q.Redacted)
 			}
 		})
@@ -151,7 +152,7 @@ func TestSecretsOfKeptSignals(t *testing.T) {
 	r.all(t)
 	k := mustRead(t, r.dir)[1].Drained
 	got := k.Signal.Restore()
-	if !k.Redacted || got.Labels["db_password"] != redacted || got.Labels["a"] != "b" || got.Annotations["runbook"] != "see https://[redacted]@wiki/a" {
+	if !k.Redacted || got.Labels["db_password"] != redact.Mark || got.Labels["a"] != "b" || got.Annotations["runbook"] != "see https://[redacted]@wiki/a" {
 		t.Errorf("kept is %+v", k)
 	}
 	if s.Labels["db_password"] != "hunter2" {

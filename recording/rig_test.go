@@ -233,7 +233,7 @@ func signal() gateway.Signal {
 		Owner:    gateway.Resource{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "cart"},
 		Labels:   map[string]string{"a": "ü\n\u2028", "b": ""}, Annotations: map[string]string{"c": "d"},
 		Resolved: true, StartsAt: at(1), EndsAt: at(2), ReceivedAt: at(3), Spooled: true,
-		EventID: "uid", EventCount: 1 << 60, Normal: true, Payload: []byte(`{"a": "ü"}`),
+		EventID: "uid", EventCount: 1 << 60, Normal: true, Test: true, Payload: []byte(`{"a": "ü"}`),
 		Fingerprint: gateway.Fingerprint{1, 2, 3}, Alert: gateway.AlertHash{4, 5, 6},
 	}
 }

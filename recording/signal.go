@@ -25,6 +25,7 @@ type Signal struct {
 	EventID     string             `json:"eventId,omitempty"`
 	EventCount  int64              `json:"eventCount,omitempty"`
 	Normal      bool               `json:"normal,omitempty"`
+	Test        bool               `json:"test,omitempty"`
 
 	Fingerprint gateway.Fingerprint `json:"fingerprint,omitzero"`
 	Alert       gateway.AlertHash   `json:"alert,omitzero"`
@@ -44,7 +45,7 @@ func SignalOf(s *gateway.Signal) Signal {
 		Name: s.Name, Severity: s.Severity, Type: s.Type, Source: s.Source, Cluster: s.Cluster,
 		Resource: Resource(s.Resource), Owner: Resource(s.Owner), Labels: s.Labels, Annotations: s.Annotations,
 		Resolved: s.Resolved, StartsAt: writable(s.StartsAt), EndsAt: writable(s.EndsAt), ReceivedAt: writable(s.ReceivedAt),
-		Spooled: s.Spooled, EventID: s.EventID, EventCount: s.EventCount, Normal: s.Normal,
+		Spooled: s.Spooled, EventID: s.EventID, EventCount: s.EventCount, Normal: s.Normal, Test: s.Test,
 		Fingerprint: s.Fingerprint, Alert: s.Alert,
 	}
 }
@@ -56,7 +57,7 @@ func (s *Signal) Restore() *gateway.Signal {
 		Name: s.Name, Severity: s.Severity, Type: s.Type, Source: s.Source, Cluster: s.Cluster,
 		Resource: gateway.Resource(s.Resource), Owner: gateway.Resource(s.Owner), Labels: s.Labels, Annotations: s.Annotations,
 		Resolved: s.Resolved, StartsAt: s.StartsAt, EndsAt: s.EndsAt, ReceivedAt: s.ReceivedAt,
-		Spooled: s.Spooled, EventID: s.EventID, EventCount: s.EventCount, Normal: s.Normal,
+		Spooled: s.Spooled, EventID: s.EventID, EventCount: s.EventCount, Normal: s.Normal, Test: s.Test,
 		Fingerprint: s.Fingerprint, Alert: s.Alert,
 	}
 }

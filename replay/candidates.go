@@ -7,7 +7,8 @@ import (
 	"strings"
 	"time"
 
-	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway"
+	"kubernaut.io/gateway/terminal"
 )
 
 // Candidates returns what is worth a try, the most promising first, at most
@@ -113,7 +114,7 @@ func (f *Finder) never() []Candidate {
 	var found []Candidate
 	add := func(c Candidate, o *outcomes, where string) {
 		// Nobody types what a terminal does not show.
-		if clean(c.Name) == c.Name && c.Name != "" {
+		if terminal.Clean(c.Name) == c.Name && c.Name != "" {
 			c.Estimate = o.requests
 			c.Why = fmt.Sprintf("%s%s led to %s in %s, all manual by the tables or the policy, none of them P0 or P1",
 				c.Name, where, number(o.requests, "request"), number(o.signals, "signal"))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/terminal"
 )
 
 const (
@@ -192,15 +193,15 @@ func opened(d *gateway.Decision) string {
 }
 
 // value returns what is kept of a text, a copy.
-func value(text string) string { return strings.Clone(cut(cmp.Or(text, none), maxValue)) }
+func value(text string) string { return strings.Clone(terminal.Cut(cmp.Or(text, none), maxValue)) }
 
 func example(before, after *Decided) Example {
 	s := &after.Signal
 	return Example{
-		At: after.At.UTC(), Request: strings.Clone(cut(after.Request, maxValue)), Index: after.Index,
-		Name: strings.Clone(cut(s.Name, maxValue)), Severity: strings.Clone(cut(s.Severity, maxValue)),
-		Resource: strings.Clone(cut(s.Resource.String(), 2*maxValue)),
-		Why:      strings.Clone(cut(why(&before.Decision, &after.Decision), maxWhy)),
+		At: after.At.UTC(), Request: strings.Clone(terminal.Cut(after.Request, maxValue)), Index: after.Index,
+		Name: strings.Clone(terminal.Cut(s.Name, maxValue)), Severity: strings.Clone(terminal.Cut(s.Severity, maxValue)),
+		Resource: strings.Clone(terminal.Cut(s.Resource.String(), 2*maxValue)),
+		Why:      strings.Clone(terminal.Cut(why(&before.Decision, &after.Decision), maxWhy)),
 	}
 }
 
@@ -223,14 +224,14 @@ func reason(d *gateway.Decision) string {
 	if d.Detail == "" {
 		return text
 	}
-	return text + " (" + cut(d.Detail, maxValue) + ")"
+	return text + " (" + terminal.Cut(d.Detail, maxValue) + ")"
 }
 
 func quote(text string) string {
 	if text == "" {
 		return ""
 	}
-	return strconv.Quote(cut(text, maxValue))
+	return strconv.Quote(terminal.Cut(text, maxValue))
 }
 
 // both is versus, but tells as well what is the same before and after.
@@ -253,16 +254,4 @@ func versus(label, before, after string) string {
 	default:
 		return label + before + " before, " + after + " after"
 	}
-}
-
-// cut shortens text to so many characters and a mark that says so.
-func cut(text string, most int) string {
-	n := 0
-	for i := range text {
-		if n == most {
-			return text[:i] + "…"
-		}
-		n++
-	}
-	return text
 }

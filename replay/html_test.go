@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/html"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/terminal"
 	"kubernaut.io/gateway/test/browser"
 )
 
@@ -221,7 +222,7 @@ func TestWriteHTMLShowsWhatSendersWroteAsText(t *testing.T) {
 	_, root := htmlOf(t, evil())
 	body := content(root)
 	for _, text := range hostile {
-		shown := clean(text)
+		shown := terminal.Clean(text)
 		if n := strings.Count(body, shown[:min(len(shown), 200)]); n < 10 {
 			t.Errorf("%.100q is there %d times", text, n)
 		}

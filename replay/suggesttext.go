@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kubernaut.io/gateway/terminal"
 )
 
 // WriteText writes suggestions for people: at most 100 columns wide but for YAML,
@@ -26,7 +28,7 @@ func (s *Suggestions) WriteText(w io.Writer) error {
 	for i := range s.Suggestions {
 		one := &s.Suggestions[i]
 		p.line("")
-		p.line("%d. %s", i+1, clean(one.title()))
+		p.line("%d. %s", i+1, terminal.Clean(one.title()))
 		p.suggestion(one)
 	}
 	if s.Together != nil {
@@ -36,7 +38,7 @@ func (s *Suggestions) WriteText(w io.Writer) error {
 	}
 	p.leftOut(s)
 	for _, warning := range s.Warnings {
-		p.line("warning: %s", clean(warning))
+		p.line("warning: %s", terminal.Clean(warning))
 	}
 	return p.Flush()
 }
@@ -49,7 +51,7 @@ func (p page) summary(s *Suggestions) {
 	p.line(row, "", "suggestion", "requests", "automatic", "folded", "effect")
 	values := func(n, name string, e *Effect) {
 		arrow := func(before, after int) string { return fmt.Sprintf("%d → %d", before, after) }
-		p.line(row, n, cut(clean(name), most-1), arrow(e.Before.Requests, e.After.Requests), arrow(e.Before.Automatic, e.After.Automatic),
+		p.line(row, n, terminal.Cut(terminal.Clean(name), most-1), arrow(e.Before.Requests, e.After.Requests), arrow(e.Before.Automatic, e.After.Automatic),
 			strconv.Itoa(e.Duplicates+e.Members), strconv.Itoa(e.Size))
 	}
 	for i := range s.Suggestions {
@@ -78,7 +80,7 @@ func (p page) suggestion(s *Suggestion) {
 	}
 	p.line("")
 	for line := range strings.Lines(s.YAML) {
-		p.line("    %s", clean(strings.TrimSuffix(line, "\n")))
+		p.line("    %s", terminal.Clean(strings.TrimSuffix(line, "\n")))
 	}
 }
 
@@ -94,6 +96,6 @@ func (p page) leftOut(s *Suggestions) {
 	p.line("left out: %s whose effect is less than %d each, %d together", number(len(s.LeftOut), "setting"), s.Least, sum)
 	for i := range s.LeftOut {
 		one := &s.LeftOut[i]
-		p.line("  %-44s %7d", cut(clean(string(one.Key)+": "+one.Value), columns/2), one.Effect)
+		p.line("  %-44s %7d", terminal.Cut(terminal.Clean(string(one.Key)+": "+one.Value), columns/2), one.Effect)
 	}
 }

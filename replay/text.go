@@ -10,10 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/terminal"
 )
 
 const (
@@ -149,7 +148,7 @@ func (p page) table(title string, rows []pair) {
 		p.line("%-*s %12s", nameColumns, title, "count")
 	}
 	for _, r := range rows {
-		name := "  " + cut(clean(r.name), nameColumns-3)
+		name := "  " + terminal.Cut(terminal.Clean(r.name), nameColumns-3)
 		if p.compares {
 			p.line("%-*s %12d %12d %12s", nameColumns, name, r.baseline, r.now, change(r.baseline, r.now))
 		} else {
@@ -300,55 +299,12 @@ func (p page) differences(d Differences) {
 // text writes a text of any length with its label before it.
 func (p page) text(label, text string) {
 	const margin = 10
-	for i, line := range wrap(clean(text), columns-margin) {
+	for i, line := range terminal.Wrap(terminal.Clean(text), columns-margin) {
 		if i > 0 {
 			label = ""
 		}
 		p.line("%-*s%s", margin, label, line)
 	}
-}
-
-// wrap breaks text into lines of at most width runes, between words where that
-// is possible.
-func wrap(text string, width int) []string {
-	var lines []string
-	line, used := "", 0
-	for word := range strings.FieldsSeq(text) {
-		size := utf8.RuneCountInString(word)
-		if used > 0 && used+1+size > width {
-			lines, line, used = append(lines, line), "", 0
-		}
-		for size > width {
-			head := string([]rune(word)[:width])
-			lines, word, size = append(lines, head), word[len(head):], size-width
-		}
-		if used > 0 {
-			line, used = line+" ", used+1
-		}
-		line, used = line+word, used+size
-	}
-	return append(lines, line)
-}
-
-// clean returns text with everything written out that is no printable
-// character: control characters, bytes that are no UTF-8, and marks that turn
-// the direction of writing.
-func clean(text string) string {
-	harmless := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
-	if strings.IndexFunc(text, func(r rune) bool { return !harmless(r) }) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for i, r := range text {
-		if harmless(r) {
-			b.WriteRune(r)
-			continue
-		}
-		_, size := utf8.DecodeRuneInString(text[i:])
-		quoted := strconv.QuoteToASCII(text[i : i+size])
-		b.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return b.String()
 }
 
 // number writes a count with what is counted.

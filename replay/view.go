@@ -11,6 +11,7 @@ import (
 	"time"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/terminal"
 )
 
 // shownChanges is how many kinds of differences a page shows unfolded.
@@ -303,4 +304,4 @@ func grouped64(n int64) string {
 func signed(before, after int) string { return strings.ReplaceAll(change(before, after), "-", "−") }
 
 // cleaned is clean for any kind of text.
-func cleaned(text any) string { return clean(fmt.Sprint(text)) }
+func cleaned(text any) string { return terminal.Clean(fmt.Sprint(text)) }

@@ -48,7 +48,7 @@ func (s *Set) SetConfigMap(data map[string]string) {
 		}
 		k.read(name, data[name], s.options.Sources)
 		for _, problem := range k.problems {
-			s.options.Logger.Error("a silence is left out", "component", "silence", "key", name, "error", problem)
+			s.options.Logger.Error("a silence is left out", "component", "silence", "silence", name, "error", problem)
 		}
 	}
 	s.swap()

@@ -87,6 +87,7 @@ type record struct {
 	EventID      string             `json:"eventId,omitempty"`
 	EventCount   int64              `json:"eventCount,omitempty"`
 	Normal       bool               `json:"normal,omitempty"`
+	Test         bool               `json:"test,omitempty"`
 	Fingerprint  string             `json:"fingerprint"`
 	Alert        string             `json:"alert"`
 	Payload      string             `json:"payload,omitempty"`
@@ -98,7 +99,7 @@ func newRecord(s *gateway.Signal) *record {
 		Name: s.Name, Severity: s.Severity, Type: s.Type, Source: s.Source, Cluster: s.Cluster,
 		Resource: resource(s.Resource), Owner: resource(s.Owner), Labels: s.Labels, Annotations: s.Annotations,
 		Resolved: s.Resolved, StartsAt: stamp{s.StartsAt}, EndsAt: stamp{s.EndsAt}, ReceivedAt: stamp{s.ReceivedAt},
-		EventID: s.EventID, EventCount: s.EventCount, Normal: s.Normal,
+		EventID: s.EventID, EventCount: s.EventCount, Normal: s.Normal, Test: s.Test,
 		Fingerprint: s.Fingerprint.String(), Alert: s.Alert.String(),
 	}
 	if payload := clip(s.Payload); utf8.Valid(payload) {
@@ -136,7 +137,7 @@ func (r *record) signal() (*gateway.Signal, error) {
 		Name: r.Name, Severity: r.Severity, Type: r.Type, Source: r.Source, Cluster: r.Cluster,
 		Resource: gateway.Resource(r.Resource), Owner: gateway.Resource(r.Owner), Labels: r.Labels, Annotations: r.Annotations,
 		Resolved: r.Resolved, StartsAt: r.StartsAt.Time, EndsAt: r.EndsAt.Time, ReceivedAt: r.ReceivedAt.Time,
-		EventID: r.EventID, EventCount: r.EventCount, Normal: r.Normal,
+		EventID: r.EventID, EventCount: r.EventCount, Normal: r.Normal, Test: r.Test,
 		Fingerprint: f, Alert: alert, Payload: r.PayloadBytes,
 	}
 	if r.Payload != "" {

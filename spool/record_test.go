@@ -22,7 +22,7 @@ func full() gateway.Signal {
 		Owner:    gateway.Resource{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "cart"},
 		Labels:   map[string]string{"a": "ü\n\u2028", "b": ""}, Annotations: map[string]string{"c": "d"},
 		Resolved: true, StartsAt: at, EndsAt: at.Add(time.Minute), ReceivedAt: at.Add(time.Hour),
-		EventID: "uid", EventCount: 1 << 60, Normal: true, Payload: []byte(`{"a": "ü"}`),
+		EventID: "uid", EventCount: 1 << 60, Normal: true, Test: true, Payload: []byte(`{"a": "ü"}`),
 		Fingerprint: gateway.Fingerprint{1, 2, 3}, Alert: gateway.AlertHash{4, 5, 6},
 	}
 }

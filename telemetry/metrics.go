@@ -90,6 +90,7 @@ type Metrics struct {
 	silences   silences
 	recording  recording
 	shadow     shadow
+	audit      audit
 	inFlight   prometheus.Gauge
 
 	credentials credentials
@@ -123,6 +124,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
 		recording:  newRecording(f),
 		shadow:     newShadow(f),
+		audit:      newAudit(f),
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 
 		credentials: newCredentials(f, o.Sources, o.AuthFailures, o.CertificateExpiry),

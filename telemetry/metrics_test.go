@@ -119,6 +119,9 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	expected := map[string]float64{
 		"gateway_webhooks_in_flight{}":                                                              0,
 		"gateway_crd_creation_duration_seconds{}":                                                   0,
+		"gateway_audit_lines_total{}":                                                               0,
+		`gateway_audit_dropped_total{why="queue"}`:                                                  0,
+		`gateway_audit_dropped_total{why="disk"}`:                                                   0,
 		`gateway_deduplication_rate{namespace="` + own + `"}`:                                       0,
 		`gateway_deduplicated_total{namespace="` + own + `"}`:                                       0,
 		`gateway_storm_detected_total{namespace="` + own + `"}`:                                     0,

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"kubernaut.io/gateway/terminal"
 )
 
 const (
@@ -71,6 +73,10 @@ func (a adminPort) ask(ctx context.Context, format reportFormat, path ...string)
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAdminAnswer))
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = &refusedAnswer{answer.StatusCode, strings.TrimSpace(string(body))}
+	}
+	if format == reportText {
+		// A gateway has cleaned it; who answers may be another.
+		body = []byte(terminal.Lines(string(body)))
 	}
 	return body, err
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,15 +92,15 @@ the verb "approve" on remediationrequests. "gateway approvals" lists what waits.
 
 // print says what was decided on.
 func (v verdict) print(out io.Writer, a app.Approval) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s %s in %s, %s\n", v.done, a.Name, a.Namespace, line(a.Message))
-	row := func(name, format string, args ...any) { fmt.Fprintf(w, "  "+name+"\t"+format+"\n", args...) }
-	row("signal", "%s (%s)", line(a.Signal), line(a.Severity))
+	w := newTable(out)
+	w.row("", fmt.Sprintf("%s %s in %s, %s", v.done, a.Name, a.Namespace, a.Message))
+	row := func(name, format string, args ...any) { w.row("  ", name, fmt.Sprintf(format, args...)) }
+	row("signal", "%s (%s)", a.Signal, a.Severity)
 	if a.Target != "" {
-		row("target", "%s", line(a.Target))
+		row("target", "%s", a.Target)
 	}
 	if a.Storm != "" {
-		row("storm", "%s, %d members", line(a.Storm), a.Members)
+		row("storm", "%s, %d members", a.Storm, a.Members)
 	}
 	row("path", "%s", a.Path)
 	row("priority", "%s", a.Priority)
@@ -156,15 +156,15 @@ func printApprovals(out io.Writer, waiting []app.Approval) error {
 		_, err := fmt.Fprintln(out, "Nothing waits for approval.")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newTable(out)
 	fmt.Fprintln(w, "NAME\tPRIORITY\tENVIRONMENT\tSIGNAL\tTARGET\tSEEN\tSTATE\tEXPIRES")
 	for _, a := range waiting {
-		target := line(a.Target)
+		target := a.Target
 		if a.Storm != "" {
-			target = fmt.Sprintf("storm %s, %d members", line(a.Storm), a.Members)
+			target = fmt.Sprintf("storm %s, %d members", a.Storm, a.Members)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", a.Name, a.Priority, a.Environment, line(a.Signal), target,
-			a.Occurrences, a.SignalState, a.Expires.Format(time.RFC3339))
+		w.row("", a.Name, a.Priority, a.Environment, a.Signal, target,
+			strconv.FormatInt(a.Occurrences, 10), a.SignalState, a.Expires.Format(time.RFC3339))
 	}
 	return w.Flush()
 }

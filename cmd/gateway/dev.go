@@ -125,7 +125,7 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	if err := app.Install(ctx, rest, c.Namespace); err != nil {
 		return err
 	}
-	options := app.Options{Config: c, REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion()}
+	options := app.Options{Config: c, REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion(), AuditStream: stdout}
 	if o.config != "" {
 		options.Reload, options.ConfigFile = o.loadConfig, o.config
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
+
+	"kubernaut.io/gateway/redact"
 )
 
 // logFormat is how log lines are written: json for machines, text for people.
@@ -40,7 +42,7 @@ func (l *logging) register(flags *pflag.FlagSet, format logFormat) {
 // logs there too: its own is one for the process and writes lines of its own
 // format.
 func (l *logging) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.level}
+	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: redact.Attr}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if l.format == "text" {
 		handler = slog.NewTextHandler(w, options)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/terminal"
 )
 
 // Exit codes.
@@ -47,13 +48,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case refused:
 		// Each line begins with the file's name and the line in it, as editors
 		// and people know it from compilers.
-		fmt.Fprintln(stderr, problems)
+		fmt.Fprintln(stderr, terminal.Lines(problems.Error()))
 		return exitUsage
 	case usage || !begun:
-		fmt.Fprintf(stderr, "gateway: %v\nRun '%s --help' for usage.\n", err, cmd.CommandPath())
+		fmt.Fprintf(stderr, "gateway: %s\nRun '%s --help' for usage.\n", terminal.Lines(err.Error()), cmd.CommandPath())
 		return exitUsage
 	default:
-		fmt.Fprintln(stderr, "gateway:", err)
+		fmt.Fprintln(stderr, "gateway:", terminal.Lines(err.Error()))
 		return exitFailure
 	}
 }
@@ -90,6 +91,7 @@ RemediationRequest in the Kubernetes API for each episode of trouble.`,
 		newApprovals(),
 		newApprove(),
 		newDeny(),
+		newAudit(),
 		newVersion(),
 	)
 	return root

@@ -7,12 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kubernaut.io/gateway/policy"
+	"kubernaut.io/gateway/terminal"
 )
 
 func newPolicy() *cobra.Command {
@@ -171,25 +171,25 @@ func (r *testReport) print(out io.Writer) error {
 		_, err := fmt.Fprintf(out, "The policy compiles and has no tests: no rule named test_... in a file named *_test.rego.\nrevision %s\n", r.Revision)
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newTable(out)
 	fmt.Fprintln(w, "STATUS\tTIME\tTEST\tAT")
 	for _, t := range r.Tests {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t.Status, t.Duration.Round(10*time.Microsecond), t.Name, t.Location)
+		w.row("", string(t.Status), t.Duration.Round(10*time.Microsecond).String(), t.Name, t.Location)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, t := range r.Tests {
 		if t.Detail != "" {
-			fmt.Fprintf(out, "\n%s: %s\n", t.Name, line(t.Detail))
+			fmt.Fprintf(out, "\n%s: %s\n", terminal.Row(t.Name), terminal.Row(t.Detail))
 		}
 		for text := range strings.Lines(t.Output) {
-			fmt.Fprintf(out, "  %s: printed %s\n", t.Name, line(text))
+			fmt.Fprintf(out, "  %s: printed %s\n", terminal.Row(t.Name), terminal.Row(text))
 		}
 	}
 	fmt.Fprintf(out, "\n%d tests, %d did not pass; coverage %.1f %%", len(r.Tests), len(r.Failures()), r.Coverage)
 	if len(r.NotCovered) > 0 {
-		fmt.Fprintf(out, ", not reached: %s", strings.Join(r.NotCovered, ", "))
+		fmt.Fprintf(out, ", not reached: %s", terminal.Row(strings.Join(r.NotCovered, ", ")))
 	}
 	_, err := fmt.Fprintf(out, "\nrevision %s\n", r.Revision)
 	return err

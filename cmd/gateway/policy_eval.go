@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
 	"kubernaut.io/gateway/policy"
+	"kubernaut.io/gateway/terminal"
 )
 
 // evalTimeout bounds an evaluation that a person waits for. The gateway's bound
@@ -278,9 +278,9 @@ func (r *evalReport) print(out io.Writer) error {
 }
 
 func (e *evaluation) print(out io.Writer) error {
-	fmt.Fprintf(out, "%s, %s, about %s\n", line(e.Signal), line(e.Severity), line(e.Resource))
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(what, value, from string) { fmt.Fprintf(w, "  %s\t%s\t%s\n", what, line(value), line(from)) }
+	fmt.Fprintf(out, "%s, %s, about %s\n", terminal.Row(e.Signal), terminal.Row(e.Severity), terminal.Row(e.Resource))
+	w := newTable(out)
+	row := func(what, value, from string) { w.row("  ", what, value, from) }
 	if e.NotAsked != "" {
 		row("not asked", e.NotAsked, "")
 		fmt.Fprintln(w)
@@ -299,7 +299,7 @@ func (e *evaluation) print(out io.Writer) error {
 	if err := w.Flush(); err != nil || e.Trace == "" {
 		return err
 	}
-	_, err := fmt.Fprintln(out, e.Trace)
+	_, err := fmt.Fprintln(out, terminal.Lines(e.Trace))
 	return err
 }
 

@@ -42,7 +42,7 @@ prints.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			return serve(ctx, o, cmd.ErrOrStderr())
+			return serve(ctx, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&o.config, "config", "", "configuration `FILE` (required)")
@@ -50,7 +50,7 @@ prints.`,
 	return cmd
 }
 
-func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
+func serve(ctx context.Context, o serveOptions, stdout, stderr io.Writer) error {
 	if o.config == "" {
 		return &usageError{errors.New("--config FILE is required")}
 	}
@@ -64,7 +64,7 @@ func serve(ctx context.Context, o serveOptions, stderr io.Writer) error {
 	}
 	a, err := app.New(app.Options{
 		Config: c, Reload: func() (*config.Config, error) { return loadConfig(o.config) }, ConfigFile: o.config,
-		REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion(),
+		REST: rest, Logger: o.logging.logger(stderr), Version: buildVersion(), AuditStream: stdout,
 	})
 	if err != nil {
 		return err

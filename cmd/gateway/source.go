@@ -14,6 +14,7 @@ import (
 
 	"kubernaut.io/gateway/app"
 	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/terminal"
 )
 
 func newSource() *cobra.Command {
@@ -107,7 +108,7 @@ func (o *sourceTest) try(path string, stdin io.Reader) (*app.Trial, error) {
 	}
 	trial, err := app.TrySource(c, app.Payload{Source: o.source, Header: header, Body: body})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", line(path), line(err.Error()))
+		return nil, fmt.Errorf("%s: %s", terminal.Row(path), terminal.Row(err.Error()))
 	}
 	return trial, nil
 }
@@ -145,14 +146,14 @@ func printTried(out io.Writer, s *app.TriedSignal) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(what, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "  %s\t%s\n", what, line(value))
+			fmt.Fprintf(w, "  %s\t%s\n", what, terminal.Row(value))
 		}
 	}
 	state := "firing"
 	if s.Resolved {
 		state = "resolved"
 	}
-	fmt.Fprintf(out, "%s\n", line(strings.Join([]string{orNone(s.Name), orNone(s.Severity), state}, ", ")))
+	fmt.Fprintf(out, "%s\n", terminal.Row(strings.Join([]string{orNone(s.Name), orNone(s.Severity), state}, ", ")))
 	row("error", s.Fault)
 	if s.Fault == "" || s.Resource != nil {
 		row("resource", resourceText(s))

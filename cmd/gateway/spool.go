@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -156,15 +155,15 @@ func listSpool(dir string) (*spoolListing, error) {
 }
 
 func (l *spoolListing) print(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newTable(out)
 	if len(l.Refused) == 0 {
 		fmt.Fprintln(w, "No signal was refused.")
 	} else {
 		fmt.Fprintln(w, "REFUSED\tSINCE\tTIMES\tFINGERPRINT\tSIGNAL\tRESOURCE\tREASON")
 	}
 	for _, r := range l.Refused {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.ID, timestamp(r.Since), r.Times,
-			short(r.Fingerprint), signalWord(r.Name, r.Resolved), line(r.Resource), line(r.Reason))
+		w.row("", r.ID, timestamp(r.Since), strconv.Itoa(r.Times),
+			short(r.Fingerprint), signalWord(r.Name, r.Resolved), r.Resource, r.Reason)
 	}
 	fmt.Fprintln(w)
 	switch {
@@ -176,7 +175,7 @@ func (l *spoolListing) print(out io.Writer) error {
 		fmt.Fprintln(w, "WAITING\tFINGERPRINT\tSIGNAL\tRESOURCE")
 	}
 	for _, s := range l.Waiting {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", timestamp(s.Received), short(s.Fingerprint), signalWord(s.Name, s.Resolved), line(s.Resource))
+		w.row("", timestamp(s.Received), short(s.Fingerprint), signalWord(s.Name, s.Resolved), s.Resource)
 	}
 	if l.Unreadable > 0 {
 		fmt.Fprintf(w, "%d more were damaged on disk; the gateway sets them aside when it starts.\n", l.Unreadable)
@@ -190,14 +189,9 @@ func short(fingerprint string) string { return fingerprint[:min(len(fingerprint)
 
 func signalWord(name string, resolved bool) string {
 	if resolved {
-		return line(name) + " (resolved)"
+		return name + " (resolved)"
 	}
-	return line(name)
-}
-
-// line keeps what senders chose from breaking the table, or a terminal.
-func line(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }), " ")
+	return name
 }
 
 // spoolChange is a command that does something to signals that were set aside.

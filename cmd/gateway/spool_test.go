@@ -36,7 +36,7 @@ func fillSpool(t *testing.T, dir string) *spool.Spool {
 			t.Error(err)
 		}
 	})
-	for i, name := range []string{"KubePodCrashLooping", "Odd\n\x1b[31mname\t"} {
+	for i, name := range []string{"KubePodCrashLooping", "Odd\n\x1b[31mname"} {
 		signal := &gateway.Signal{
 			Name: name, Resource: gateway.Resource{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "cart"},
 			Fingerprint: gateway.Fingerprint{0xab, byte(i)}, ReceivedAt: time.Unix(1e9, 0), Resolved: i == 1,
@@ -59,7 +59,7 @@ func TestSpool(t *testing.T) {
 
 	code, stdout, stderr := execute(t, "spool", "list", "--config", config)
 	for _, want := range []string{
-		"REFUSED       SINCE", "  1      ab0000000000  KubePodCrashLooping", "ab0100000000  Odd [31mname (resolved)", "Pod/shop/cart",
+		"REFUSED       SINCE", "  1      ab0000000000  KubePodCrashLooping", `ab0100000000  Odd \x1b[31mname (resolved)`, "Pod/shop/cart",
 		"Request entity too large: limit is 3145728", "gateway_spool_signals",
 	} {
 		if !strings.Contains(stdout, want) {

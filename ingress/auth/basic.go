@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"kubernaut.io/gateway/ingress"
 )
 
 const (
@@ -128,16 +130,17 @@ func (b *Basic) authenticate(r *http.Request) error {
 	}
 	hash, known := b.hashOf(user)
 	key := b.worker.digest(user, password, hash)
-	failed := b.worker.check(r.Context(), key, func(context.Context) (*failure, time.Duration) {
+	v := b.worker.check(r.Context(), key, func(context.Context) (verdict, time.Duration) {
 		err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
 		if err != nil || !known {
-			return &failure{kind: KindBasic, reason: Wrong}, 0
+			return verdict{failed: &failure{kind: KindBasic, reason: Wrong}}, 0
 		}
-		return nil, comparedFor
+		return verdict{who: user}, comparedFor
 	})
-	if failed != nil {
-		return &failure{kind: KindBasic, reason: failed.reason, cause: failed.cause}
+	if v.failed != nil {
+		return &failure{kind: KindBasic, reason: v.failed.reason, cause: v.failed.cause}
 	}
+	ingress.Identify(r, v.who)
 	return nil
 }
 

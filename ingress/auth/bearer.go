@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"kubernaut.io/gateway/ingress"
 )
 
 const (
@@ -88,6 +90,7 @@ func (b *Bearer) authenticate(r *http.Request) error {
 	case !b.get().have(token):
 		return &failure{kind: KindBearer, reason: Wrong}
 	}
+	ingress.Identify(r, string(KindBearer))
 	return nil
 }
 

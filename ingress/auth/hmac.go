@@ -95,6 +95,7 @@ func (h *HMAC) expect(r *http.Request) (ingress.BodyCheck, error) {
 		if !h.get().signed(signature, prefix, body) {
 			return &failure{kind: KindHMAC, reason: Wrong}
 		}
+		ingress.Identify(r, string(KindHMAC))
 		return nil
 	}, nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"kubernaut.io/gateway/ingress"
 )
 
 const (
@@ -71,16 +73,17 @@ func (k *Kubernetes) authenticate(r *http.Request) error {
 	if path == "" {
 		verb, path = strings.ToLower(r.Method), r.URL.Path
 	}
-	failed := k.worker.check(r.Context(), k.worker.digest(token, verb, path), func(ctx context.Context) (*failure, time.Duration) {
+	v := k.worker.check(r.Context(), k.worker.digest(token, verb, path), func(ctx context.Context) (verdict, time.Duration) {
 		return k.review(ctx, token, verb, path)
 	})
-	if failed != nil {
-		return &failure{kind: KindKubernetes, reason: failed.reason, cause: failed.cause}
+	if v.failed != nil {
+		return &failure{kind: KindKubernetes, reason: v.failed.reason, cause: v.failed.cause}
 	}
+	ingress.Identify(r, v.who)
 	return nil
 }
 
-func (k *Kubernetes) review(ctx context.Context, token, verb, path string) (*failure, time.Duration) {
+func (k *Kubernetes) review(ctx context.Context, token, verb, path string) (verdict, time.Duration) {
 	keep := allowedFor
 	if expires, ok := expiry(token); ok {
 		keep = min(keep, time.Until(expires))
@@ -88,13 +91,13 @@ func (k *Kubernetes) review(ctx context.Context, token, verb, path string) (*fai
 	user, allowed, err := k.options.Reviewer.Review(ctx, token, verb, path)
 	switch {
 	case err != nil:
-		return &failure{reason: Unavailable, cause: err}, 0
+		return verdict{failed: &failure{reason: Unavailable, cause: err}}, 0
 	case user == "":
-		return &failure{reason: Wrong}, 0
+		return verdict{failed: &failure{reason: Wrong}}, 0
 	case !allowed:
-		return &failure{reason: Forbidden, cause: fmt.Errorf("%s has no right to %s %s", user, verb, path)}, 0
+		return verdict{failed: &failure{reason: Forbidden, cause: fmt.Errorf("%s has no right to %s %s", user, verb, path)}}, 0
 	}
-	return nil, keep
+	return verdict{who: user}, keep
 }
 
 // expiry returns when a token says that it expires, where it is a JSON Web Token

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/cache"
+
+	"kubernaut.io/gateway/ingress"
 )
 
 // verifiedFor is for how long a certificate is not verified again. What is
@@ -91,6 +93,7 @@ func (m *MTLS) authenticate(r *http.Request) error {
 	if !m.allows(chain[0]) {
 		return &failure{kind: KindMTLS, reason: Forbidden, cause: fmt.Errorf("a certificate for %s", names(chain[0]))}
 	}
+	ingress.Identify(r, names(chain[0]))
 	return nil
 }
 

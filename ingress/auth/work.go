@@ -55,8 +55,12 @@ func (s *Slots) acquire(ctx context.Context, known bool) (release func(), err er
 // digest identifies credentials in memory, and tells nothing of them.
 type digest [sha256.Size]byte
 
-// verdict is how a check ended: nil where the credentials are good.
-type verdict struct{ failed *failure }
+// verdict is how a check ended: whom the credentials stand for, or why they are no
+// good.
+type verdict struct {
+	who    string
+	failed *failure
+}
 
 // worker remembers what checks came to that take long. Good verdicts and
 // refusals are remembered apart, so that the latter never displace the former.
@@ -98,41 +102,41 @@ func (w *worker) digest(texts ...string) digest {
 // once for all that ask at the same time, and goes on without those that gave
 // up. Run returns for how long a good verdict may be remembered; that something
 // can't be told now is not.
-func (w *worker) check(ctx context.Context, key digest, run func(context.Context) (*failure, time.Duration)) *failure {
-	if _, ok := w.good.Get(key); ok {
-		return nil
+func (w *worker) check(ctx context.Context, key digest, run func(context.Context) (verdict, time.Duration)) verdict {
+	if v, ok := w.good.Get(key); ok {
+		return v.(verdict)
 	}
 	if v, ok := w.denied.Get(key); ok {
-		return v.(verdict).failed
+		return v.(verdict)
 	}
 	flight := w.flights.DoChan(string(key[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 		defer cancel()
-		return verdict{w.run(ctx, key, run)}, nil
+		return w.run(ctx, key, run), nil
 	})
 	select {
 	case result := <-flight:
-		return result.Val.(verdict).failed
+		return result.Val.(verdict)
 	case <-ctx.Done():
-		return &failure{reason: Unavailable, cause: context.Cause(ctx)}
+		return verdict{failed: &failure{reason: Unavailable, cause: context.Cause(ctx)}}
 	}
 }
 
-func (w *worker) run(ctx context.Context, key digest, run func(context.Context) (*failure, time.Duration)) *failure {
+func (w *worker) run(ctx context.Context, key digest, run func(context.Context) (verdict, time.Duration)) verdict {
 	_, known := w.known.Get(key)
 	release, err := w.slots.acquire(ctx, known)
 	if err != nil {
-		return &failure{reason: Unavailable, cause: err}
+		return verdict{failed: &failure{reason: Unavailable, cause: err}}
 	}
 	defer release()
-	failed, keep := run(ctx)
+	v, keep := run(ctx)
 	switch {
-	case failed == nil:
-		w.good.Add(key, verdict{}, keep)
+	case v.failed == nil:
+		w.good.Add(key, v, keep)
 		w.known.Add(key, verdict{}, knownFor)
-	case failed.reason != Unavailable:
+	case v.failed.reason != Unavailable:
 		w.known.Remove(key)
-		w.denied.Add(key, verdict{failed}, deniedFor)
+		w.denied.Add(key, v, deniedFor)
 	}
-	return failed
+	return v
 }

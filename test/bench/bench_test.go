@@ -44,7 +44,7 @@ func TestFigures(t *testing.T) {
 		measure func(context.Context, Options) error
 		heads   []string
 	}{
-		{"duplicates", Duplicates, []string{"of bare", "mallocs gateway", "of without Redis"}},
+		{"duplicates", Duplicates, []string{"of bare", "mallocs gateway", "of without Redis", "of unaudited"}},
 		{"creates", Creates, []string{"pipeline of loop", "redis of loop", "http of loop"}},
 		{"storm", Storm, []string{"beyond the first requests"}},
 		{"memory", Memory, []string{"resident/request"}},
@@ -98,8 +98,12 @@ func BenchmarkDuplicates(b *testing.B) {
 	if _, err := o.install(b.Context(), "bench-webhooks"); err != nil {
 		b.Fatal(err)
 	}
-	for _, kind := range []string{kindBare, kindWalk, kindGateway} {
-		server := mustStart(b, role{Kind: kind, Kubeconfig: kubeconfig, Namespace: "bench-webhooks"})
+	for _, kind := range []string{kindBare, kindWalk, kindGateway, kindAudit} {
+		r := role{Kind: kind, Kubeconfig: kubeconfig, Namespace: "bench-webhooks"}
+		if kind == kindAudit {
+			r.Audit = b.TempDir()
+		}
+		server := mustStart(b, r)
 		for _, n := range []int{1, 10, 100} {
 			body := newAlerts().body(n*1000, n)
 			mustPost(b, load{addr: server.addr, connections: 1, next: times(1, body)})

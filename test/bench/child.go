@@ -27,6 +27,7 @@ const (
 	kindWalk    = "walk"    // the same with the gateway's own adapter
 	kindRedis   = "redis"   // the whole gateway with its ledger in Redis
 	kindRecord  = "record"  // the whole gateway, which records
+	kindAudit   = "audit"   // the whole gateway, with an audit log
 )
 
 // role is what a child process does.
@@ -41,6 +42,8 @@ type role struct {
 	Redis string
 	// Record is where a gateway records; empty for nowhere.
 	Record string
+	// Audit is the folder of a gateway's audit log; empty for none.
+	Audit string
 }
 
 // commands that a child process takes on stdin. It answers each with a line of
@@ -85,7 +88,7 @@ func RunChild() (played bool, err error) {
 	defer cancel()
 	c := &calls{}
 	play := map[string]func(context.Context, role, *calls) (at greeting, done <-chan error, err error){
-		kindGateway: playGateway, kindRedis: playGateway, kindRecord: playGateway, kindBare: playBare, kindWalk: playBare,
+		kindGateway: playGateway, kindRedis: playGateway, kindRecord: playGateway, kindAudit: playGateway, kindBare: playBare, kindWalk: playBare,
 	}[r.Kind]
 	if play == nil {
 		return true, fmt.Errorf("no role %q", r.Kind)

@@ -42,7 +42,7 @@ func Duplicates(ctx context.Context, o Options) error {
 	}
 	defer func() { _ = redis.Close() }()
 	servers := make(map[string]*process)
-	for _, kind := range []string{kindGateway, kindBare, kindWalk, kindRedis, kindRecord} {
+	for _, kind := range []string{kindGateway, kindBare, kindWalk, kindRedis, kindRecord, kindAudit} {
 		r := role{Kind: kind, Kubeconfig: o.Kubeconfig, Namespace: "bench-duplicates-" + kind}
 		if kind == kindRedis {
 			r.Redis = redis.Address()
@@ -52,6 +52,12 @@ func Duplicates(ctx context.Context, o Options) error {
 				return err
 			}
 			defer os.RemoveAll(r.Record)
+		}
+		if kind == kindAudit {
+			if r.Audit, err = os.MkdirTemp("", "gateway-audit-"); err != nil {
+				return err
+			}
+			defer os.RemoveAll(r.Audit)
 		}
 		if _, err := o.install(ctx, r.Namespace); err != nil {
 			return err
@@ -70,6 +76,7 @@ func Duplicates(ctx context.Context, o Options) error {
 	shared := o.table("alerts/body, with Redis", "bare/s", "gateway/s", "of bare", "of without Redis",
 		"CPU gateway", "mallocs gateway", "calls to Redis/s", "CPU Redis")
 	recorded := o.table("alerts/body, recorded", "without/s", "recorded/s", "of without", "CPU recorded", "mallocs recorded")
+	audited := o.table("alerts/body, audited", "without/s", "audited/s", "of unaudited", "CPU audited", "mallocs audited", "lines dropped so far")
 	var missed []error
 	for _, n := range []int{1, 10, 100} {
 		d := duplicates{Options: o, servers: servers, redis: redis, alerts: n, body: newAlerts().body(n*1000, n)}
@@ -79,13 +86,18 @@ func Duplicates(ctx context.Context, o Options) error {
 		d.tell(t)
 		d.tellRedis(shared)
 		recorded.row(n, d.rate(kindGateway), d.rate(kindRecord), d.ratio(kindRecord, kindGateway), d.cpu(kindRecord), d.mallocs(kindRecord))
+		dropped, err := servers[kindAudit].unaudited(ctx)
+		if err != nil {
+			return err
+		}
+		audited.row(n, d.rate(kindGateway), d.rate(kindAudit), d.ratio(kindAudit, kindGateway), d.cpu(kindAudit), d.mallocs(kindAudit), fmt.Sprintf("%.2f %%", 100*dropped))
 		missed = append(missed, d.judge(kindRecord, kindGateway, recordTarget))
 		missed = append(missed, d.judge(kindGateway, kindBare, duplicateTarget))
 		if n >= redisAlerts {
 			missed = append(missed, d.judge(kindRedis, kindBare, redisTarget))
 		}
 	}
-	return errors.Join(append(missed, t.Flush(), shared.Flush(), recorded.Flush())...)
+	return errors.Join(append(missed, t.Flush(), shared.Flush(), recorded.Flush(), audited.Flush())...)
 }
 
 // duplicates measures one size of body.
@@ -132,7 +144,7 @@ func (d *duplicates) profile(measure func(context.Context) error) func(context.C
 
 func (d *duplicates) measure(ctx context.Context) error {
 	d.runs = make(map[string][]run)
-	for _, kind := range []string{kindGateway, kindRedis, kindRecord} {
+	for _, kind := range []string{kindGateway, kindRedis, kindRecord, kindAudit} {
 		opening := load{addr: d.servers[kind].addr, connections: 1, next: times(1, d.body), want: http.StatusCreated}
 		if _, err := opening.run(ctx); err != nil {
 			return fmt.Errorf("%s: create the requests: %w", kind, err)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,9 @@ func playGateway(ctx context.Context, r role, c *calls) (at greeting, done <-cha
 		conf.Redis.Addresses = []string{r.Redis}
 	}
 	conf.Record.Dir = r.Record
+	if r.Audit != "" {
+		conf.Audit.File, conf.Audit.MaxFiles = filepath.Join(r.Audit, "audit.jsonl"), 2
+	}
 	a, err := app.New(app.Options{
 		Config: conf, REST: c.wrap(reach), Logger: slog.New(slog.DiscardHandler), Version: "bench",
 	})

@@ -1,4 +1,4 @@
-package recording
+package redact
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestRedact(t *testing.T) {
+func TestJSON(t *testing.T) {
 	tests := map[string]struct{ body, want string }{
 		"nothing":            {`{"a":"b","c":[1,true,null,{"d":"e"}]}`, ""},
 		"a password":         {`{"password":"x","a":1}`, `{"password":"[redacted]","a":1}`},
@@ -54,7 +54,7 @@ func TestRedact(t *testing.T) {
 			if want == "" {
 				want = test.body
 			}
-			got, had := Redact([]byte("before "), []byte(test.body))
+			got, had := JSON([]byte("before "), []byte(test.body))
 			if string(got) != "before "+want || had != (test.want != "") {
 				t.Errorf("%s becomes %s, %t, want %s", test.body, got, had, want)
 			}
@@ -62,7 +62,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// plainly is Redact of what was decoded.
+// plainly is JSON of what was decoded.
 func plainly(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -70,7 +70,7 @@ func plainly(v any) any {
 			v[name] = plainly(value)
 			for _, word := range secretWords {
 				if strings.Contains(strings.ToLower(name), word) {
-					v[name] = redacted
+					v[name] = Mark
 				}
 			}
 		}
@@ -95,7 +95,7 @@ func decodeAny(text []byte) (v any, err error) {
 	return v, err
 }
 
-func FuzzRedact(f *testing.F) {
+func FuzzJSON(f *testing.F) {
 	for _, body := range []string{
 		`{"a":"b","token":["x",{"y":1}]}`, `{"p\u0061ssword":-1.5e3,"ü":"https:\/\/u:p@h"}`, "[\"\xff://a@\",{\"to\u212aen\" :\ttrue}]",
 		`"a\\\"://b@\u0040c"`, `{"cookie":{"a":"}\""},"apikey":null}`,
@@ -104,7 +104,7 @@ func FuzzRedact(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
-		got, had := Redact(nil, body)
+		got, had := JSON(nil, body)
 		if !bytes.Equal(before, body) {
 			t.Fatal("the body was changed")
 		}
@@ -125,7 +125,7 @@ func FuzzRedact(f *testing.F) {
 		if want = plainly(want); err != nil || !reflect.DeepEqual(value, want) {
 			t.Fatalf("%q becomes %q, want %v: %v", body, got, want, err)
 		}
-		if again, _ := Redact(nil, got); !bytes.Equal(again, got) {
+		if again, _ := JSON(nil, got); !bytes.Equal(again, got) {
 			t.Fatalf("%q becomes %q, and that %q", body, got, again)
 		}
 	})

@@ -1,4 +1,6 @@
-package recording
+// Package redact takes secrets out of what is written down: out of JSON, out of
+// text, and out of what is logged. Every room may import it; it knows none.
+package redact
 
 import (
 	"bytes"
@@ -8,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// redacted stands where a secret was.
-const redacted = "[redacted]"
+// Mark stands where a secret was.
+const Mark = "[redacted]"
 
 // secretWords are what the lower-cased name of a secret contains. The names of
 // one letter are looked up by it.
@@ -27,12 +29,12 @@ var wordsBy = func() (by [utf8.RuneSelf][]string) {
 	return by
 }()
 
-// Redact appends body, a valid JSON text, to dst without what it has of secrets,
+// JSON appends body, a valid JSON text, to dst without what it has of secrets,
 // and reports whether it had any. The value of a name that says that it is a
 // secret becomes "[redacted]", whatever it was, and so does the user info of URLs
 // within strings. Nothing else changes, and of a text that is no JSON little is
 // promised.
-func Redact(dst, body []byte) ([]byte, bool) {
+func JSON(dst, body []byte) ([]byte, bool) {
 	done := 0 // what of body is in dst, or left out
 	// Most bodies have no URL with user info, which looking for it can be spared.
 	urls := mayHaveUser(body)
@@ -48,7 +50,7 @@ func Redact(dst, body []byte) ([]byte, bool) {
 		switch {
 		case value > 0 && secretName(text):
 			begin, at = value, valueEnd(body, value)
-			dst = append(append(dst, body[done:begin]...), `"`+redacted+`"`...)
+			dst = append(append(dst, body[done:begin]...), `"`+Mark+`"`...)
 			done = at
 		case value == 0 && urls && mayHaveUser(text):
 			var changed bool
@@ -186,8 +188,8 @@ func appendURLs(dst, text []byte) ([]byte, bool) {
 		if authority < 0 {
 			authority = len(text)
 		}
-		if user := bytes.LastIndexByte(text[:authority], '@'); user >= 0 && string(text[:user]) != redacted {
-			dst = append(dst, redacted...)
+		if user := bytes.LastIndexByte(text[:authority], '@'); user >= 0 && string(text[:user]) != Mark {
+			dst = append(dst, Mark...)
 			text, changed = text[user:], true
 		}
 	}
