@@ -25,6 +25,7 @@ import (
 	"kubernaut.io/gateway/ingress"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/memledger"
+	"kubernaut.io/gateway/page"
 	"kubernaut.io/gateway/policy"
 	"kubernaut.io/gateway/redisledger"
 	"kubernaut.io/gateway/spool"
@@ -75,6 +76,7 @@ type App struct {
 	spool    *spool.Spool
 	pipeline *gateway.Pipeline
 	handler  *ingress.Handler
+	page     *page.Page
 	webhooks *server
 	admin    *server
 
@@ -180,14 +182,18 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	c := a.options.Config
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
-		Sources: sources(c), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
+		Sources: sources(c), Processor: a.pipeline, Observer: looking{metrics, a.past.feed}, Logger: a.options.Logger,
 		Heard: a.past.heard, Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
 		return err
 	}
+	if err := a.look(); err != nil {
+		return err
+	}
 	admin, err := ingress.NewAdmin(ingress.AdminOptions{
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness,
+		Explain: a.explain, Page: a.page,
 	})
 	if err != nil {
 		return err
@@ -199,6 +205,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	if a.admin, err = listen("admin.address", c.Admin.Address, admin, c.Webhooks.RequestTimeout, a.options.Logger); err != nil {
 		return errors.Join(err, a.webhooks.listener.Close())
 	}
+	a.admin.RegisterOnShutdown(a.page.Close)
 	return nil
 }
 
