@@ -67,7 +67,7 @@ bin/devcluster: $(DEVCLUSTER_SOURCES)
 	$(build_devcluster)
 
 .PHONY: setup
-setup: ## install the Debian packages that the tests run (Redis, Prometheus, Alertmanager), no service started
+setup: ## install the Debian packages that the tests run (Redis, Prometheus, Alertmanager, Chromium), no service started
 	scripts/setup-test.sh
 
 .PHONY: test

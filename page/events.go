@@ -76,8 +76,6 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // for nginx before it
-	// Not supported by all that there may be before it; then its own limits hold.
-	_ = s.rc.SetReadDeadline(time.Time{})
 	if err := s.begin(); err != nil {
 		return
 	}

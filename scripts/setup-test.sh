@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests run beside Go: a C compiler for the race detector,
-# Redis, Prometheus and Alertmanager, and the model checker spin, as Debian
-# packages. Does nothing when all of it is there, and starts no service: tests
+# Redis, Prometheus and Alertmanager, the model checker spin, and Chromium, as
+# Debian packages. Does nothing when all of it is there, and starts no service: tests
 # start their own, on loopback, and end them.
 set -euo pipefail
 
 # Program to look for, and the package that has it.
 needed=(
+  "chromium:chromium"
   "curl:curl"
   "gcc:gcc libc6-dev"
   "git:git"

@@ -38,15 +38,15 @@
   // --- ages of what lies back -------------------------------------------
 
   function age(seconds) {
-    if (seconds < 60) return Math.max(0, Math.floor(seconds)) + ' s ago';
-    if (seconds < 3600) return Math.floor(seconds / 60) + ' min ago';
-    if (seconds < 172800) return Math.floor(seconds / 3600) + ' h ago';
-    return Math.floor(seconds / 86400) + ' d ago';
+    if (seconds < 60) return Math.max(0, Math.floor(seconds)) + ' s';
+    if (seconds < 3600) return Math.floor(seconds / 60) + ' min';
+    if (seconds < 172800) return Math.floor(seconds / 3600) + ' h';
+    return Math.floor(seconds / 86400) + ' d';
   }
 
   function ages(root) {
     for (const time of root.querySelectorAll('time[data-age]')) {
-      const text = age((Date.now() - Date.parse(time.dateTime)) / 1000);
+      const text = age((Date.now() - Date.parse(time.dateTime)) / 1000) + (time.dataset.age ? '' : ' ago');
       time.title = time.dateTime;
       if (time.textContent !== text) time.textContent = text;
     }
