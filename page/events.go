@@ -62,6 +62,10 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return
+	}
 	s := &stream{
 		page: p, w: w, rc: http.NewResponseController(w), filter: filter, seen: make(map[string]uint64),
 		after: p.resumeAt(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")),
@@ -73,9 +77,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.hub.leave(v)
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // for nginx before it
+	w.Header().Set("X-Accel-Buffering", "no") // for nginx before it
 	if err := s.begin(); err != nil {
 		return
 	}

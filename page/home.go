@@ -184,7 +184,7 @@ var errKey = errors.New("that is no name of a request, no fingerprint and no req
 func parseTemplates(a *assets) (*template.Template, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"asset": a.path, "brief": brief, "rate": rate, "bytes": bytesText, "clock": clock, "stamp": stamp,
-		"count": countText, "short": short, "href": href, "query": query,
+		"count": countText, "plural": plural, "short": short, "href": href, "query": query,
 		"glyph": glyph, "path": url.PathEscape,
 	}).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
@@ -204,6 +204,15 @@ func countText(n any) string {
 	default:
 		return fmt.Sprint(n)
 	}
+}
+
+// plural writes a number of things.
+func plural(n any, of string) string {
+	number := countText(n)
+	if number == "1" {
+		return number + " " + of
+	}
+	return number + " " + of + "s"
 }
 
 // clock writes a time for people who know which day it is.

@@ -135,6 +135,11 @@ func TestHeaders(t *testing.T) {
 			}
 		}
 	}
+	head := httptest.NewRecorder() // which has nothing to wait for
+	p.ServeHTTP(head, httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/events", nil))
+	if head.Code != http.StatusOK || head.Header().Get("Content-Type") != "text/event-stream" {
+		t.Errorf("HEAD /events: %d %v", head.Code, head.Header())
+	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, "/", nil))

@@ -71,9 +71,17 @@ func TestPageIsLive(t *testing.T) {
 			t.Errorf("the explanation lacks %q", want)
 		}
 	}
+	// The very decision is the first that is told, and is none of another fault's.
+	decision := eval[string](b, `new URLSearchParams(location.search).get('decision')`)
 	b.do(chromedp.NavigateBack())
 	b.until(`location.search.includes('q=HighErrorRate') && document.querySelectorAll('#rows tr').length === 1`)
 	b.harmless()
+	other := g.Post(t, "prometheus", harness.Webhook(harness.Firing("Third", "shop", "cart-3")))
+	b.open(g.AdminURL + "/explain/" + other.Signals[0].Fingerprint + "?decision=" + decision)
+	text = eval[string](b, `document.querySelector('main').innerText`)
+	if !strings.Contains(text, "not in memory any more") || strings.Contains(text, "HighErrorRate") || !strings.Contains(text, "Third") {
+		t.Errorf("a decision about something else is told as\n%s", text)
+	}
 }
 
 // hostileTexts end what they stand in, each in another place, and are as long as
