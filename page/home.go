@@ -183,7 +183,7 @@ var errKey = errors.New("that is no name of a request, no fingerprint and no req
 // so that a name that is wrong is found at the start.
 func parseTemplates(a *assets) (*template.Template, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"asset": a.path, "brief": brief, "rate": rate, "bytes": bytesText, "clock": clock, "stamp": stamp,
+		"asset": a.path, "brief": brief, "rate": rate, "bytes": bytesText, "clock": clock, "day": day, "stamp": stamp,
 		"count": countText, "plural": plural, "short": short, "href": href, "query": query,
 		"glyph": glyph, "path": url.PathEscape,
 	}).ParseFS(templateFiles, "templates/*.html")
@@ -217,6 +217,9 @@ func plural(n any, of string) string {
 
 // clock writes a time for people who know which day it is.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+
+// day writes a time that may be on another day.
+func day(t time.Time) string { return t.UTC().Format("Jan 2 15:04") }
 
 // stamp writes a time in full.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -180,7 +180,7 @@ func (b *tab) fits(what string) {
 	got := eval[box](b, `(() => {
 		const Inner = document.documentElement.clientWidth;
 		const over = [...document.body.querySelectorAll('*')].filter((e) =>
-			e.getBoundingClientRect().right > Inner + 1 && !e.closest('.decisions td, .decisions thead, svg, .hidden'));
+			e.getBoundingClientRect().right > Inner + 1 && !e.closest('.decisions td, .decisions thead, #panel-sources table, svg, .hidden'));
 		return {Width: document.documentElement.scrollWidth, Inner, Over: over.map((e) => e.tagName + '.' + e.className).slice(0, 5)};
 	})()`)
 	if got.Width > got.Inner || len(got.Over) > 0 {
