@@ -25,6 +25,7 @@ import (
 	"kubernaut.io/gateway/ingress/auth"
 	"kubernaut.io/gateway/kube"
 	"kubernaut.io/gateway/memledger"
+	"kubernaut.io/gateway/page"
 	"kubernaut.io/gateway/policy"
 	"kubernaut.io/gateway/redisledger"
 	"kubernaut.io/gateway/spool"
@@ -84,6 +85,7 @@ type App struct {
 
 	pipeline *gateway.Pipeline
 	handler  *ingress.Handler
+	page     *page.Page
 	webhooks *server
 	admin    *server
 
@@ -201,14 +203,18 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	c := a.options.Config
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
-		Sources: sources(c, a.readers, a.credentials), Processor: a.pipeline, Observer: metrics, Logger: a.options.Logger,
+		Sources: sources(c, a.readers, a.credentials), Processor: a.pipeline, Observer: looking{metrics, a.past.feed}, Logger: a.options.Logger,
 		Heard: a.past.heard, Exchanged: a.audit.exchanged(), Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 	})
 	if err != nil {
 		return err
 	}
+	if err := a.look(); err != nil {
+		return err
+	}
 	admin, err := ingress.NewAdmin(ingress.AdminOptions{
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain, Shadow: a.serveShadow,
+		Page: a.page,
 	})
 	if err != nil {
 		return err
@@ -224,6 +230,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 		return errors.Join(err, a.webhooks.listener.Close())
 	}
 	a.webhooks.TLSConfig, a.admin.TLSConfig = a.credentials.encryption(listenerWebhooks), a.credentials.encryption(listenerAdmin)
+	a.admin.RegisterOnShutdown(a.page.Close)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"kubernaut.io/gateway/explain"
 	"kubernaut.io/gateway/ingress"
 	"kubernaut.io/gateway/kube"
+	"kubernaut.io/gateway/page"
 	"kubernaut.io/gateway/recording"
 	"kubernaut.io/gateway/telemetry"
 )
@@ -31,6 +32,8 @@ type past struct {
 	recorder *recording.Writer // nil for none
 	shadow   *shadow
 	revision func() string
+	// feed is what the page shows of them.
+	feed *page.Feed
 }
 
 // explainable makes what remembers decisions.
@@ -42,6 +45,9 @@ func (a *App) explainable(metrics *telemetry.Metrics) error {
 		Decode: decoder(a.readers), Identity: c.Identity(), Formats: formatNames(c), Case: caseOf(c, a.instance),
 	})
 	if err != nil {
+		return err
+	}
+	if a.past.feed, err = page.NewFeed(page.FeedOptions{Sources: sourceNames(c)}); err != nil {
 		return err
 	}
 	a.past.shadow = newShadow(a.instance, a.rules.started.Load, metrics.Shadow(), a.options.Logger)
@@ -75,9 +81,10 @@ func formatNames(c *config.Config) map[string]string {
 // heard remembers a request.
 func (p *past) heard(h ingress.Heard) {
 	revision := p.revision()
-	p.ring.Add(explain.Exchange{
+	number := p.ring.Add(explain.Exchange{
 		At: h.At, RequestID: h.RequestID, Source: h.Source, Body: h.Body, Decisions: h.Decisions, Rules: revision,
 	})
+	p.show(&h, number)
 	if p.recorder != nil {
 		p.recorder.Request(recording.Request{
 			ID: h.RequestID, Source: h.Source, Status: h.Status, Body: h.Body, Decisions: h.Decisions, Rules: revision,
@@ -96,7 +103,10 @@ type remembering struct {
 // Drained implements gateway.Observer. What failed is tried again.
 func (r remembering) Drained(s *gateway.Signal, d *gateway.Decision) {
 	r.Metrics.Drained(s, d)
-	r.past.ring.AddKept(explain.Drained, s, d)
+	number := r.past.ring.AddKept(explain.Drained, s, d)
+	if d.Outcome != gateway.Failed {
+		r.past.feed.Kept(string(explain.Drained), number, s, d)
+	}
 	r.audit.kept(audit.FromSpool, s, d)
 	if r.past.recorder != nil {
 		r.past.recorder.Drained(s, d)
@@ -106,7 +116,8 @@ func (r remembering) Drained(s *gateway.Signal, d *gateway.Decision) {
 // Reviewed implements gateway.Observer.
 func (r remembering) Reviewed(s *gateway.Signal, d *gateway.Decision) {
 	r.Metrics.Reviewed(s, d)
-	r.past.ring.AddKept(explain.Reviewed, s, d)
+	number := r.past.ring.AddKept(explain.Reviewed, s, d)
+	r.past.feed.Kept(string(explain.Reviewed), number, s, d)
 	r.audit.kept(audit.FromParked, s, d)
 	if r.past.recorder != nil {
 		r.past.recorder.Reviewed(s, d)
@@ -117,26 +128,33 @@ func (r remembering) Reviewed(s *gateway.Signal, d *gateway.Decision) {
 // explain answers what was decided about a fingerprint, a request or a sender's
 // request: from memory, else what the requests in the cluster tell.
 func (a *App) explain(w http.ResponseWriter, r *http.Request) {
-	key := r.PathValue("key")
-	cases := a.past.ring.Lookup(key, maxExplained)
-	if len(cases) == 0 {
-		past, err := a.sink.Past(r.Context(), key, maxExplained)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		for i := range past {
-			c := caseOf(a.options.Config, "")
-			c.Signal, c.Decision, c.At, c.Source = &past[i].Signal, past[i].Decision, past[i].Decision.ReceivedAt, past[i].Signal.Source
-			c.RulesRevision, c.Format = past[i].RulesRevision, formatNames(a.options.Config)[c.Source]
-			cases = append(cases, c)
-		}
+	cases, err := a.cases(r.Context(), r.PathValue("key"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
 	}
 	if len(cases) == 0 {
 		http.Error(w, "nothing is known of it: no recent decision of this replica, and no request in the cluster", http.StatusNotFound)
 		return
 	}
 	tell(w, r, cases)
+}
+
+// cases returns what is known of a fingerprint, a request or a sender's request,
+// the newest first.
+func (a *App) cases(ctx context.Context, key string) ([]explain.Case, error) {
+	cases := a.past.ring.Lookup(key, maxExplained)
+	if len(cases) > 0 {
+		return cases, nil
+	}
+	past, err := a.sink.Past(ctx, key, maxExplained)
+	for i := range past {
+		c := caseOf(a.options.Config, "")
+		c.Signal, c.Decision, c.At, c.Source = &past[i].Signal, past[i].Decision, past[i].Decision.ReceivedAt, past[i].Signal.Source
+		c.RulesRevision, c.Format = past[i].RulesRevision, formatNames(a.options.Config)[c.Source]
+		cases = append(cases, c)
+	}
+	return cases, err
 }
 
 // tell answers with explanations, as JSON unless text is asked for.

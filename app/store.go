@@ -99,7 +99,7 @@ func (a *App) openSpool(metrics *telemetry.Metrics) error {
 	}
 	var err error
 	a.spool, err = spool.Open(spool.Options{
-		Dir: c.Dir, MaxBytes: c.MaxBytes, Observer: metrics, Logger: a.options.Logger,
+		Dir: c.Dir, MaxBytes: c.MaxBytes, Observer: looking{metrics, a.past.feed}, Logger: a.options.Logger,
 		Drain: func(ctx context.Context, s *gateway.Signal) gateway.Decision { return a.pipeline.Drain(ctx, s) },
 	})
 	if err != nil {

@@ -62,12 +62,16 @@ type Ring struct {
 	first int
 	// decisions and bytes are those of what is kept.
 	decisions, bytes int
+	// added is how many exchanges there have been.
+	added uint64
 }
 
 // kept is an exchange in the ring. It is never changed.
 type kept struct {
 	Exchange
 	kind Kind
+	// number counts the exchanges, from 1.
+	number uint64
 	// signal is set for what was drained or reviewed, and has no body.
 	signal *gateway.Signal
 	bytes  int
@@ -90,18 +94,19 @@ func NewRing(o RingOptions) (*Ring, error) {
 	return &Ring{options: o}, nil
 }
 
-// Add keeps a request with its decisions. It costs an allocation and a short
-// lock, whatever is in it.
-func (r *Ring) Add(e Exchange) {
+// Add keeps a request with its decisions, and returns the number by which At
+// finds them, 0 where there is none. It costs an allocation and a short lock,
+// whatever is in it.
+func (r *Ring) Add(e Exchange) (number uint64) {
 	if len(e.Decisions) == 0 {
-		return
+		return 0
 	}
-	r.add(&kept{Exchange: e, kind: Webhook, bytes: cap(e.Body)})
+	return r.add(&kept{Exchange: e, kind: Webhook, bytes: cap(e.Body)})
 }
 
-// AddKept keeps the decision of a signal that was drained or reviewed. It keeps
-// neither argument, but a copy of what it needs.
-func (r *Ring) AddKept(kind Kind, s *gateway.Signal, d *gateway.Decision) {
+// AddKept keeps the decision of a signal that was drained or reviewed, and
+// returns its number. It keeps neither argument, but a copy of what it needs.
+func (r *Ring) AddKept(kind Kind, s *gateway.Signal, d *gateway.Decision) (number uint64) {
 	k := &kept{
 		Exchange: Exchange{At: r.options.Now(), Source: s.Source, Decisions: []gateway.Decision{*d}},
 		kind:     kind,
@@ -113,10 +118,10 @@ func (r *Ring) AddKept(kind Kind, s *gateway.Signal, d *gateway.Decision) {
 		k.bytes += len(name) + len(value)
 	}
 	k.signal = &signal
-	r.add(k)
+	return r.add(k)
 }
 
-func (r *Ring) add(k *kept) {
+func (r *Ring) add(k *kept) (number uint64) {
 	if k.bytes > r.options.Bytes {
 		k.Body, k.signal, k.bytes = nil, nil, 0
 	}
@@ -125,6 +130,8 @@ func (r *Ring) add(k *kept) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.added++
+	k.number = r.added
 	r.kept = append(r.kept, k)
 	r.decisions += len(k.Decisions)
 	r.bytes += k.bytes
@@ -141,6 +148,26 @@ func (r *Ring) add(k *kept) {
 		clear(r.kept[n:])
 		r.kept, r.first = r.kept[:n], 0
 	}
+	return k.number
+}
+
+// At returns the case of one decision: of the exchange of a number, that at an
+// index. It reports false for what is not kept any more.
+func (r *Ring) At(number uint64, index int) (Case, bool) {
+	k := r.numbered(number)
+	if k == nil || index < 0 || index >= len(k.Decisions) {
+		return Case{}, false
+	}
+	return r.of(k, index, r.signals(k)), true
+}
+
+func (r *Ring) numbered(number uint64) *kept {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.first == len(r.kept) || number < r.kept[r.first].number || number > r.added {
+		return nil
+	}
+	return r.kept[r.first:][number-r.kept[r.first].number]
 }
 
 // Forget forgets all that was added.

@@ -244,3 +244,38 @@ func BenchmarkOf(b *testing.B) {
 		explain.Of(c)
 	}
 }
+
+// TestRingFindsADecisionByItsNumber: whatever else its request and its
+// fingerprint have had, until it goes.
+func TestRingFindsADecisionByItsNumber(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, explain.RingOptions{Decisions: 5})
+	if number := r.Add(explain.Exchange{RequestID: "empty"}); number != 0 {
+		t.Errorf("an exchange without decisions has number %d", number)
+	}
+	first := r.Add(exchange("same", 1, "web-0", "web-1"))
+	second := r.Add(exchange("same", 2, "web-0", "web-1"))
+	for number, second := range map[uint64]int{first: 1, second: 2} {
+		for index, pod := range []string{"web-0", "web-1"} {
+			c, ok := r.At(number, index)
+			if !ok || c.Signal == nil || c.Signal.Resource.Name != pod || !c.At.Equal(noon.Add(time.Duration(second)*time.Second)) {
+				t.Errorf("%d of %d: %t %+v", index, number, ok, c)
+			}
+		}
+	}
+	for _, index := range []int{-1, 2} {
+		if _, ok := r.At(first, index); ok {
+			t.Errorf("there is a decision %d of two", index)
+		}
+	}
+	third := r.Add(exchange("later", 3, "web-2", "web-3"))
+	for number, want := range map[uint64]bool{0: false, first: false, second: true, third: true, third + 1: false} {
+		if _, ok := r.At(number, 0); ok != want {
+			t.Errorf("number %d is there: %t, want %t", number, ok, want)
+		}
+	}
+	r.Forget()
+	if _, ok := r.At(third, 0); ok {
+		t.Error("what was forgotten is there")
+	}
+}

@@ -43,6 +43,8 @@ type AdminOptions struct {
 	Explain http.HandlerFunc
 	// Shadow tells what a shadow configuration has shown.
 	Shadow http.HandlerFunc
+	// Page serves what people look at: /, and what that leads to.
+	Page http.Handler
 	// Ready is asked for every probe, from many goroutines at once.
 	Ready func() Readiness
 }
@@ -55,26 +57,14 @@ func (o *AdminOptions) validate() error {
 		return errors.New("ingress: nobody to explain on the operators' port")
 	case o.Shadow == nil:
 		return errors.New("ingress: nobody to tell of the shadow on the operators' port")
+	case o.Page == nil:
+		return errors.New("ingress: no page for the operators' port")
 	case o.Ready == nil:
 		return errors.New("ingress: no readiness for the operators' port")
 	default:
 		return nil
 	}
 }
-
-const adminPage = `<!DOCTYPE html>
-<html lang="en">
-<title>Signal gateway</title>
-<h1>Signal gateway</h1>
-<ul>
-<li><a href="/metrics">/metrics</a>: what it does, for Prometheus
-<li>/api/v1/explain/{fingerprint, request name or request ID}: why something was decided; <code>gateway explain</code> shows it
-<li><a href="/api/v1/shadow">/api/v1/shadow</a>: what a shadow configuration would decide otherwise; <code>gateway shadow</code> shows it
-<li><a href="/healthz">/healthz</a>: whether it is alive
-<li><a href="/readyz">/readyz</a>: whether it can accept signals, and if not, why
-</ul>
-</html>
-`
 
 // NewAdmin returns a handler for the port that operators look at. Paths answer
 // to GET and HEAD.
@@ -96,10 +86,22 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 		}
 		page(w, status, "text/plain; charset=utf-8", state.String())
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		page(w, http.StatusOK, "text/html; charset=utf-8", adminPage)
+	for _, pattern := range pagePatterns {
+		mux.Handle("GET "+pattern, o.Page)
+	}
+	return unsniffed(mux), nil
+}
+
+// pagePatterns are what the page serves.
+var pagePatterns = [...]string{"/{$}", "/decisions", "/events", "/explain/{key}", "/static/"}
+
+// unsniffed has browsers take answers for what they say they are, so that what a
+// sender wrote is never a script.
+func unsniffed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
 	})
-	return mux, nil
 }
 
 func page(w http.ResponseWriter, status int, contentType, text string) {

@@ -17,9 +17,10 @@ func TestAdmin(t *testing.T) {
 	explain := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "because of "+r.PathValue("key"))
 	}
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "the page "+r.URL.Path) })
 	shadow := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the same") }
 	h, err := ingress.NewAdmin(ingress.AdminOptions{
-		Metrics: metrics, Explain: explain, Shadow: shadow, Ready: func() ingress.Readiness { return state },
+		Metrics: metrics, Explain: explain, Shadow: shadow, Page: page, Ready: func() ingress.Readiness { return state },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +39,11 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/readyz", ingress.Readiness{}, 200, "ready\n"},
 		{"GET", "/readyz", away, 200, "ready\ndegraded: redis is away\n"},
 		{"GET", "/readyz", starting, 503, "not ready\nwaiting: requests are not synced\nwaiting: namespaces are not synced\ndegraded: redis is away\n"},
-		{"GET", "/", away, 200, `<a href="/readyz">`},
+		{"GET", "/", away, 200, "the page /"},
+		{"GET", "/decisions", away, 200, "the page /decisions"},
+		{"GET", "/events", away, 200, "the page /events"},
+		{"GET", "/explain/rr-1", away, 200, "the page /explain/rr-1"},
+		{"GET", "/static/page.css", away, 200, "the page /static/page.css"},
 		{"GET", "/api/v1/explain/rr-1", away, 200, "because of rr-1"},
 		{"GET", "/api/v1/shadow", away, 200, "the same"},
 		{"GET", "/api/v1/explain/a%2Fb", away, 200, "because of a/b"},
@@ -72,6 +77,9 @@ func TestAdmin(t *testing.T) {
 			if test.path == "/readyz" && test.method == "GET" && string(body) != test.body {
 				t.Errorf("got %q, want %q", body, test.body)
 			}
+			if response.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Error("a browser may take it for what it is not")
+			}
 			if allow := response.Header.Get("Allow"); test.status == 405 && allow != "GET, HEAD" {
 				t.Errorf("Allow: %q", allow)
 			}
@@ -80,11 +88,24 @@ func TestAdmin(t *testing.T) {
 }
 
 func TestNewAdminRefuses(t *testing.T) {
-	if _, err := ingress.NewAdmin(ingress.AdminOptions{Ready: func() ingress.Readiness { return ingress.Readiness{} }}); err == nil {
-		t.Error("taken without metrics")
+	complete := ingress.AdminOptions{
+		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Page: http.NotFoundHandler(),
+		Ready: func() ingress.Readiness { return ingress.Readiness{} },
 	}
-	if _, err := ingress.NewAdmin(ingress.AdminOptions{Metrics: http.NotFoundHandler()}); err == nil {
-		t.Error("taken without readiness")
+	if _, err := ingress.NewAdmin(complete); err != nil {
+		t.Fatal(err)
+	}
+	for what, without := range map[string]func(*ingress.AdminOptions){
+		"metrics":   func(o *ingress.AdminOptions) { o.Metrics = nil },
+		"explain":   func(o *ingress.AdminOptions) { o.Explain = nil },
+		"the page":  func(o *ingress.AdminOptions) { o.Page = nil },
+		"readiness": func(o *ingress.AdminOptions) { o.Ready = nil },
+	} {
+		o := complete
+		without(&o)
+		if _, err := ingress.NewAdmin(o); err == nil {
+			t.Errorf("taken without %s", what)
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ type Options struct {
 	Logger    *slog.Logger
 	// Heard, where it is set, is told of each request whose signals were decided,
 	// when its answer has been written. It is called from many goroutines at once
-	// and keeps what it is given.
+	// and keeps what it is given, but the signals.
 	Heard func(Heard)
 	// Exchanged, where it is set, is told of each request when it has its answer,
 	// whatever that is. It is called from many goroutines at once, while the
@@ -99,6 +99,9 @@ type Heard struct {
 	// Body is a copy of what was sent, in JSON.
 	Body      []byte
 	Decisions []gateway.Decision
+	// Signals are what was decided about, normalized. They are only read, and not
+	// kept beyond the call; their Payload is gone.
+	Signals []gateway.Signal
 }
 
 func (o *Options) setDefaults() {

@@ -94,7 +94,10 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 		status = refused.status
 	}
 	if h.Heard != nil {
-		heard := Heard{At: time.Now(), RequestID: id, Source: route.Name, Status: status, Body: bytes.Clone(text), Decisions: decisions}
+		heard := Heard{
+			At: time.Now(), RequestID: id, Source: route.Name, Status: status,
+			Body: bytes.Clone(text), Decisions: decisions, Signals: batch.Signals,
+		}
 		defer h.Heard(heard)
 	}
 	// Not deferred: after a panic somebody may hold what aliases it.

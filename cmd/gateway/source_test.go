@@ -30,7 +30,7 @@ func TestSourceTest(t *testing.T) {
 		stdout, fail string
 	}{
 		"a signal":           {[]string{"--source", "own", good}, exitOK, "A, unknown, firing\n  resource     none\n", ""},
-		"no escapes":         {[]string{"--source", "own", good}, exitOK, `a=\x1b[31mred`+"\n", ""},
+		"no escapes":         {[]string{"--source", "own", good}, exitOK, `a=\x1b[31mred` + "\n", ""},
 		"one of two":         {[]string{"--source", "own", half}, exitFailure, "error  mapping.labels: gives a list; want a map of texts\n", "not every signal would be taken in"},
 		"nothing":            {[]string{"--source", "own", none}, exitFailure, "", "none.json: body: not valid JSON at byte "},
 		"an event":           {append([]string{"--source", "events", data}, binary...), exitOK, "source=/a=b\n", ""},
