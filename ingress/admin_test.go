@@ -89,7 +89,7 @@ func TestAdmin(t *testing.T) {
 
 func TestNewAdminRefuses(t *testing.T) {
 	complete := ingress.AdminOptions{
-		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Page: http.NotFoundHandler(),
+		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Shadow: http.NotFound, Page: http.NotFoundHandler(),
 		Ready: func() ingress.Readiness { return ingress.Readiness{} },
 	}
 	if _, err := ingress.NewAdmin(complete); err != nil {
@@ -98,6 +98,7 @@ func TestNewAdminRefuses(t *testing.T) {
 	for what, without := range map[string]func(*ingress.AdminOptions){
 		"metrics":   func(o *ingress.AdminOptions) { o.Metrics = nil },
 		"explain":   func(o *ingress.AdminOptions) { o.Explain = nil },
+		"shadow":    func(o *ingress.AdminOptions) { o.Shadow = nil },
 		"the page":  func(o *ingress.AdminOptions) { o.Page = nil },
 		"readiness": func(o *ingress.AdminOptions) { o.Ready = nil },
 	} {
