@@ -78,9 +78,10 @@ type Ledger interface {
 	// Note is Count for those who need no answer: it never waits, and keeps
 	// nothing of tallies.
 	Note(tallies []Tally)
-	// Enter puts an entry into its group's window, where it keeps its place
-	// when it is entered again, and returns where it stands.
-	Enter(ctx context.Context, e Entry) (Standing, error)
+	// Enter puts entries of different groups into their groups' windows, where
+	// they keep their places when they are entered again, and returns where
+	// they stand, in the same order. After an error some may have been entered.
+	Enter(ctx context.Context, entries []Entry) ([]Standing, error)
 	// Leave takes an entry out again, whose episode got no request.
 	Leave(ctx context.Context, e Entry) error
 	// Book gives out a place in the automation's budget, again to who has it
@@ -145,12 +146,12 @@ func (w *patience) Count(ctx context.Context, t Tally) (total int64, err error) 
 }
 
 // Enter is Ledger.Enter.
-func (w *patience) Enter(ctx context.Context, e Entry) (standing Standing, err error) {
+func (w *patience) Enter(ctx context.Context, entries []Entry) (standings []Standing, err error) {
 	err = w.within(ctx, func(ctx context.Context) (err error) {
-		standing, err = w.Ledger.Enter(ctx, e)
+		standings, err = w.Ledger.Enter(ctx, entries)
 		return err
 	})
-	return standing, err
+	return standings, err
 }
 
 // Book is Ledger.Book.

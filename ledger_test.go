@@ -17,9 +17,9 @@ func (hungLedger) Recall(ctx context.Context, _ gateway.Fingerprint, _ gateway.A
 	return gateway.Memory{}, ctx.Err()
 }
 
-func (hungLedger) Enter(ctx context.Context, _ gateway.Entry) (gateway.Standing, error) {
+func (hungLedger) Enter(ctx context.Context, _ []gateway.Entry) ([]gateway.Standing, error) {
 	<-ctx.Done()
-	return gateway.Standing{}, ctx.Err()
+	return nil, ctx.Err()
 }
 
 // slowLedger answers all right, but late.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -230,8 +231,8 @@ func (brokenLedger) Remember(context.Context, gateway.Fingerprint, gateway.Sight
 }
 func (brokenLedger) Count(context.Context, []gateway.Tally) ([]int64, error) { return nil, errAway }
 func (brokenLedger) Note([]gateway.Tally)                                    {}
-func (brokenLedger) Enter(context.Context, gateway.Entry) (gateway.Standing, error) {
-	return gateway.Standing{Rank: 100}, errAway
+func (brokenLedger) Enter(_ context.Context, entries []gateway.Entry) ([]gateway.Standing, error) {
+	return slices.Repeat([]gateway.Standing{{Rank: 100}}, len(entries)), errAway
 }
 func (brokenLedger) Leave(context.Context, gateway.Entry) error { return errAway }
 func (brokenLedger) Book(context.Context, *gateway.Booking) (gateway.Scope, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -548,14 +549,25 @@ func (t *tapedLedger) Note(tallies []Tally) {
 	}
 }
 
-// Enter implements Ledger.
-func (t *tapedLedger) Enter(ctx context.Context, e Entry) (_ Standing, err error) {
-	a := through(t.tape, OpEnter, e, func() Entered {
-		var standing Standing
-		standing, err = t.Ledger.Enter(ctx, e)
-		return Entered{standing, faultOf(err)}
-	})
-	return a.Standing, either(err, a.Fault)
+// Enter implements Ledger. Each entry is a step of its own.
+func (t *tapedLedger) Enter(ctx context.Context, entries []Entry) ([]Standing, error) {
+	var standings []Standing
+	var err error
+	asked := sync.OnceFunc(func() { standings, err = t.Ledger.Enter(ctx, entries) })
+	answers := make([]Standing, len(entries))
+	var fault error
+	for i := range entries {
+		a := through(t.tape, OpEnter, entries[i], func() Entered {
+			if asked(); err != nil {
+				return Entered{Fault: faultOf(err)}
+			}
+			return Entered{Standing: standings[i]}
+		})
+		if answers[i] = a.Standing; fault == nil {
+			fault = either(err, a.Fault)
+		}
+	}
+	return answers, fault
 }
 
 // Leave implements Ledger.

@@ -30,14 +30,22 @@ func (p *Pipeline) weather(ctx context.Context, t *turn, own *Order) (Decision, 
 			entries = append(entries, Entry{Group: g, ID: id, At: t.at, Since: closed, Window: limit.Window, Limit: limit.Count})
 		}
 	}
+	if len(entries) == 0 {
+		return Decision{}, nil, nil
+	}
+	standings, err := t.ledger.Enter(ctx, entries)
+	if err != nil {
+		// Nobody knows of a storm, then; places that were taken are given back.
+		return Decision{}, entries, nil
+	}
 	for i, e := range entries {
-		standing, err := t.ledger.Enter(ctx, e)
-		if err != nil || !p.Storms.Opens(e.Group.Kind, standing.Rank) {
+		standing := standings[i]
+		if !p.Storms.Opens(e.Group.Kind, standing.Rank) {
 			continue
 		}
 		// As a member it counts no more. Others that are decided at the same
 		// time would take it for one of those that led to the storm.
-		t.leave(ctx, entries[:i+1])
+		t.leave(ctx, entries)
 		limit := p.Storms.Threshold(e.Group.Kind)
 		storm := StormOrder{Group: e.Group, Threshold: limit, LedBy: p.ledBy(standing.Before[:min(len(standing.Before), limit.Count)])}
 		d, err := p.shelter(ctx, t, own, storm, ReasonStormOpened)

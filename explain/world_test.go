@@ -245,10 +245,14 @@ func (l ledger) Count(_ context.Context, tallies []gateway.Tally) ([]int64, erro
 
 func (l ledger) Note([]gateway.Tally) {}
 
-func (l ledger) Enter(_ context.Context, e gateway.Entry) (gateway.Standing, error) {
-	before := slices.Clone(l.windows[e.Group])
-	l.windows[e.Group] = append(l.windows[e.Group], e.ID)
-	return gateway.Standing{Rank: len(before) + 1, Before: before}, l.ledger
+func (l ledger) Enter(_ context.Context, entries []gateway.Entry) ([]gateway.Standing, error) {
+	var standings []gateway.Standing
+	for _, e := range entries {
+		before := slices.Clone(l.windows[e.Group])
+		l.windows[e.Group] = append(l.windows[e.Group], e.ID)
+		standings = append(standings, gateway.Standing{Rank: len(before) + 1, Before: before})
+	}
+	return standings, l.ledger
 }
 
 func (l ledger) Leave(context.Context, gateway.Entry) error { return nil }

@@ -116,11 +116,11 @@ func (b *bench) remember(f gateway.Fingerprint, s gateway.Sighting) {
 
 func (b *bench) enter(e gateway.Entry) gateway.Standing {
 	b.t.Helper()
-	standing, err := b.Enter(b.t.Context(), e)
+	standings, err := b.Enter(b.t.Context(), []gateway.Entry{e})
 	if err != nil {
 		b.t.Fatalf("Enter(%s): %v", e.ID, err)
 	}
-	return standing
+	return standings[0]
 }
 
 func (b *bench) leave(e gateway.Entry) {

@@ -198,11 +198,12 @@ func storm(t *testing.T, b *bench, after func(i int) time.Duration) {
 	for i := range entries {
 		wait.Go(func() {
 			for again := range ranks[i] {
-				got, err := b.Enter(t.Context(), b.entry(g, fmt.Sprintf("id-%02d", i), after(i)))
+				all, err := b.Enter(t.Context(), []gateway.Entry{b.entry(g, fmt.Sprintf("id-%02d", i), after(i))})
 				if err != nil {
 					t.Errorf("Enter: %v", err)
 					return
 				}
+				got := all[0]
 				if len(got.Before) != got.Rank-1 {
 					t.Errorf("rank %d behind %d others", got.Rank, len(got.Before))
 				}

@@ -106,9 +106,13 @@ func (l *Ledger) count(t *gateway.Tally) int64 {
 	return l.shard(t.Request.Fingerprint).count(t)
 }
 
-// Enter puts an entry into its group's window and returns where it stands.
-func (l *Ledger) Enter(_ context.Context, e gateway.Entry) (gateway.Standing, error) {
-	return l.groupShard(e.Group).enter(e), nil
+// Enter puts entries into their groups' windows and returns where they stand.
+func (l *Ledger) Enter(_ context.Context, entries []gateway.Entry) ([]gateway.Standing, error) {
+	standings := make([]gateway.Standing, len(entries))
+	for i, e := range entries {
+		standings[i] = l.groupShard(e.Group).enter(e)
+	}
+	return standings, nil
 }
 
 // Leave takes an entry out of its group's window again.

@@ -45,11 +45,11 @@ func mustCount(tb testing.TB, l *memledger.Ledger, t gateway.Tally) int64 {
 
 func mustEnter(tb testing.TB, l *memledger.Ledger, e gateway.Entry) gateway.Standing {
 	tb.Helper()
-	standing, err := l.Enter(tb.Context(), e)
+	standings, err := l.Enter(tb.Context(), []gateway.Entry{e})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return standing
+	return standings[0]
 }
 
 func mustRecall(tb testing.TB, l *memledger.Ledger, f gateway.Fingerprint, a gateway.AlertHash) gateway.Memory {

@@ -72,7 +72,7 @@ func BenchmarkEnter(b *testing.B) {
 				Group: gateway.Group{Kind: gateway.StormRate, Name: "shop"}, Window: time.Minute, Limit: 10,
 				ID: fmt.Sprintf("rr-%040d", i), At: begin.Add(time.Duration(i) * 50 * time.Millisecond),
 			}
-			if _, err := r.Enter(b.Context(), e); err != nil {
+			if _, err := r.Enter(b.Context(), []gateway.Entry{e}); err != nil {
 				b.Error(err)
 			}
 			if i%10 != 0 {

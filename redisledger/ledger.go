@@ -325,25 +325,38 @@ func (l *Ledger) Note(tallies []gateway.Tally) {
 	}
 }
 
-// Enter puts an entry into its group's window, which all replicas share, and
-// returns where it stands.
-func (l *Ledger) Enter(ctx context.Context, e gateway.Entry) (gateway.Standing, error) {
-	c := call{l.keys.window(e.Group), []string{
-		e.ID, positive(e.At), positive(e.Since), strconv.FormatInt(max(e.Window.Microseconds(), 1), 10),
-		strconv.Itoa(max(minEntries, beyond*e.Limit)), strconv.Itoa(e.Limit),
-	}}
-	var standing gateway.Standing
-	asked := l.ask(ctx, l.observer.Recorded, func(ctx context.Context, client rueidis.Client) (err error) {
-		standing, err = parseStanding(enterScript.run(ctx, client, c)[0].ToArray())
-		return err
-	})
-	// The entry is in this replica's window too: should Redis go in the midst
-	// of a storm, or have no time for all of it, the storm is still one.
-	alone, err := l.local.Enter(ctx, e)
-	if !asked {
-		return alone, err
+// Enter puts entries into their groups' windows, which all replicas share, in one
+// round trip where one server has them all, and returns where they stand.
+func (l *Ledger) Enter(ctx context.Context, entries []gateway.Entry) ([]gateway.Standing, error) {
+	calls := make([]call, len(entries))
+	for i, e := range entries {
+		calls[i] = call{l.keys.window(e.Group), []string{
+			e.ID, positive(e.At), positive(e.Since), strconv.FormatInt(max(e.Window.Microseconds(), 1), 10),
+			strconv.Itoa(max(minEntries, beyond*e.Limit)), strconv.Itoa(e.Limit),
+		}}
 	}
-	return standing, nil
+	told := make(map[int]gateway.Standing, len(entries))
+	l.ask(ctx, l.observer.Recorded, func(ctx context.Context, client rueidis.Client) error {
+		var faults []error
+		for i, result := range enterScript.run(ctx, client, calls...) {
+			standing, err := parseStanding(result.ToArray())
+			if err == nil {
+				told[i] = standing
+			}
+			faults = append(faults, err)
+		}
+		return errors.Join(faults...)
+	})
+	// The entries are in this replica's windows too: should Redis go in the midst
+	// of a storm, or have no time for all of it, the storm is still one.
+	standings, err := l.local.Enter(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, standing := range told {
+		standings[i] = standing
+	}
+	return standings, nil
 }
 
 func parseStanding(answer []rueidis.RedisMessage, err error) (s gateway.Standing, _ error) {

@@ -224,13 +224,17 @@ func TestWindowsAsInMemory(t *testing.T) {
 				e.Since = since
 			}
 			e.Limit = random.IntN(3) * 4
-			want, _ := memory.Enter(t.Context(), e)
-			got, err := r.Enter(t.Context(), e)
+			wanted, _ := memory.Enter(t.Context(), []gateway.Entry{e})
+			gotten, err := r.Enter(t.Context(), []gateway.Entry{e})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := wanted[0], gotten[0]
 			if e.Limit > 0 {
 				got.Before, want.Before = got.Before[:min(e.Limit, len(got.Before))], want.Before[:min(e.Limit, len(want.Before))]
 			}
-			if err != nil || got.Rank != want.Rank || !slices.Equal(got.Before, want.Before) {
-				t.Fatalf("seed %d, step %d: Enter(%s at +%v) = %+v, %v, want %+v", seed, step, e.ID, e.At.Sub(start), got, err, want)
+			if got.Rank != want.Rank || !slices.Equal(got.Before, want.Before) {
+				t.Fatalf("seed %d, step %d: Enter(%s at +%v) = %+v, want %+v", seed, step, e.ID, e.At.Sub(start), got, want)
 			}
 		}
 	}
@@ -270,7 +274,7 @@ func TestEveryKeyExpires(t *testing.T) {
 	end := gateway.Sighting{Alert: gateway.AlertHash{1}, Resolved: true, At: at}
 	group := gateway.Group{Kind: gateway.StormRate, Name: "shop"}
 	_, countErr := r.Count(t.Context(), []gateway.Tally{tally(counted, at), tally(both, at)})
-	_, enterErr := r.Enter(t.Context(), gateway.Entry{Group: group, ID: "a", At: at, Window: time.Minute})
+	_, enterErr := r.Enter(t.Context(), []gateway.Entry{{Group: group, ID: "a", At: at, Window: time.Minute}})
 	if err := errors.Join(countErr, enterErr, r.Remember(t.Context(), ended, end), r.Remember(t.Context(), both, end)); err != nil {
 		t.Fatal(err)
 	}
@@ -343,11 +347,12 @@ func TestCrowdedWindow(t *testing.T) {
 		wait.Go(func() {
 			for i := worker; i < episodes; i += 64 {
 				e := gateway.Entry{Group: group, ID: fmt.Sprintf("rr-%040d", i), At: begin, Window: time.Minute, Limit: threshold}
-				standing, err := r.Enter(t.Context(), e)
+				standings, err := r.Enter(t.Context(), []gateway.Entry{e})
 				if err != nil {
 					t.Error(err)
+					return
 				}
-				ranks[i] = standing.Rank
+				ranks[i] = standings[0].Rank
 			}
 		})
 	}

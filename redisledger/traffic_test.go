@@ -42,7 +42,7 @@ func (r *rig) signal(ctx context.Context, group gateway.Group, id int) (time.Dur
 	e := gateway.Entry{Group: group, ID: strconv.Itoa(id), At: at, Window: time.Minute}
 	calls := []func(context.Context) error{
 		func(ctx context.Context) error { _, err := r.Recall(ctx, f, gateway.AlertHash{1}); return err },
-		func(ctx context.Context) error { _, err := r.Enter(ctx, e); return err },
+		func(ctx context.Context) error { _, err := r.Enter(ctx, []gateway.Entry{e}); return err },
 		func(ctx context.Context) error { return r.Leave(ctx, e) },
 		func(ctx context.Context) error { _, err := r.Count(ctx, []gateway.Tally{tally(f, at)}); return err },
 		func(ctx context.Context) error {

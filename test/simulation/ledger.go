@@ -129,11 +129,19 @@ func (c client) Note(tallies []gateway.Tally) {
 }
 
 // Enter implements gateway.Ledger.
-func (c client) Enter(ctx context.Context, e gateway.Entry) (gateway.Standing, error) {
-	return ask(ctx, c, "enter "+entered(e), func() gateway.Standing {
-		standing, _ := c.mem.Load().Enter(ctx, e)
-		return standing
-	})
+func (c client) Enter(ctx context.Context, entries []gateway.Entry) ([]gateway.Standing, error) {
+	standings := make([]gateway.Standing, len(entries))
+	for i, e := range entries {
+		var err error
+		standings[i], err = ask(ctx, c, "enter "+entered(e), func() gateway.Standing {
+			standing, _ := c.mem.Load().Enter(ctx, entries[i:i+1])
+			return standing[0]
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return standings, nil
 }
 
 // Leave implements gateway.Ledger.
