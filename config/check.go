@@ -28,6 +28,7 @@ func (c *Config) check() Problems {
 	k := &checker{}
 	c.checkServers(k)
 	c.checkSources(k)
+	c.checkEvents(k)
 	c.checkSignals(k)
 	c.checkSilences(k)
 	c.checkDedup(k)
@@ -79,9 +80,7 @@ func (c *Config) checkSources(k *checker) {
 		k.format(at+".format", s.Format)
 		s.checkAuth(k, at+".auth", open, c.Webhooks.Address)
 		s.RateLimit.check(k, at+".rateLimit")
-		if s.Watch.Enabled {
-			k.problem(at+".watch.enabled", "watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/%s", s.Name)
-		}
+		s.Watch.check(k, at+".watch", s.Format)
 	}
 }
 
