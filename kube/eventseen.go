@@ -53,7 +53,7 @@ func seeNewEvent(o *eventsv1.Event) (*seenEvent, error) {
 	sent.ManagedFields = nil
 	sent.TypeMeta = metav1.TypeMeta{APIVersion: eventsv1.SchemeGroupVersion.String(), Kind: "Event"}
 	e := &seenEvent{reason: o.Reason, about: o.Regarding, node: o.DeprecatedSource.Host, count: int64(o.DeprecatedCount)}
-	times := []time.Time{o.DeprecatedFirstTimestamp.Time, o.EventTime.Time, o.CreationTimestamp.Time, o.DeprecatedLastTimestamp.Time}
+	times := []time.Time{o.DeprecatedFirstTimestamp.Time, o.EventTime.Time, o.DeprecatedLastTimestamp.Time}
 	if o.Series != nil {
 		e.count = max(e.count, int64(o.Series.Count))
 		times = append(times, o.Series.LastObservedTime.Time)
@@ -66,7 +66,7 @@ func seeCoreEvent(o *corev1.Event) (*seenEvent, error) {
 	sent.ManagedFields = nil
 	sent.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Event"}
 	e := &seenEvent{reason: o.Reason, about: o.InvolvedObject, node: o.Source.Host, count: int64(o.Count)}
-	times := []time.Time{o.FirstTimestamp.Time, o.EventTime.Time, o.CreationTimestamp.Time, o.LastTimestamp.Time}
+	times := []time.Time{o.FirstTimestamp.Time, o.EventTime.Time, o.LastTimestamp.Time}
 	if o.Series != nil {
 		e.count = max(e.count, int64(o.Series.Count))
 		times = append(times, o.Series.LastObservedTime.Time)
@@ -76,7 +76,7 @@ func seeCoreEvent(o *corev1.Event) (*seenEvent, error) {
 
 // complete fills in what both APIs have in common. The first of times that is
 // set is when the trouble began, as the adapter has it; the latest is its last
-// occurrence.
+// occurrence. An Event that tells neither was seen when it was made.
 func (e *seenEvent) complete(meta *metav1.ObjectMeta, times []time.Time, sent any) (*seenEvent, error) {
 	e.ObjectMeta = metav1.ObjectMeta{Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID, ResourceVersion: meta.ResourceVersion}
 	e.count = max(1, e.count)
@@ -87,6 +87,9 @@ func (e *seenEvent) complete(meta *metav1.ObjectMeta, times []time.Time, sent an
 		if t.After(e.last) {
 			e.last = t
 		}
+	}
+	if e.last.IsZero() {
+		e.first, e.last = meta.CreationTimestamp.Time, meta.CreationTimestamp.Time
 	}
 	var err error
 	if e.version, err = strconv.ParseUint(meta.ResourceVersion, 10, 64); err != nil {

@@ -7,7 +7,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"kubernaut.io/gateway/api/v1alpha1"
 	"kubernaut.io/gateway/config"
@@ -20,7 +24,7 @@ func faults(tb testing.TB, g *harness.Gateway) map[string]int64 {
 	tb.Helper()
 	found := make(map[string]int64)
 	for _, rr := range g.List(tb) {
-		found[rr.Spec.SignalName+" "+target(&rr)] += occurrences(&rr)
+		found[rr.Spec.SignalName+" "+target(&rr)] += counted(&rr)
 	}
 	return found
 }
@@ -32,7 +36,7 @@ func target(rr *v1alpha1.RemediationRequest) string {
 	return rr.Spec.TargetResource.Name
 }
 
-func occurrences(rr *v1alpha1.RemediationRequest) int64 {
+func counted(rr *v1alpha1.RemediationRequest) int64 {
 	if d := rr.Status.Deduplication; d != nil {
 		return d.OccurrenceCount
 	}
@@ -160,6 +164,39 @@ func TestDrainAndRolloutAreWaitedOut(t *testing.T) {
 	want := map[string]int64{"OOMKilling other": 1, "OOMKilling web-abc-1": 1, "OOMKilling drained": 1}
 	harness.Eventually(t, "what is still there is a signal", func() bool { return fmt.Sprint(faults(t, g)) == fmt.Sprint(want) })
 	harness.Eventually(t, "what has gone is none", func() bool { return fated(t, g, "healed") == 1 })
+}
+
+// TestCoreEventsWillDo where those of the newer API are forbidden.
+func TestCoreEventsWillDo(t *testing.T) {
+	t.Parallel()
+	const user = "core-events-only"
+	_, err := shared.Core.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: user},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"", "apps", "coordination.k8s.io", v1alpha1.GroupVersion.Group, "admissionregistration.k8s.io"},
+			Resources: []string{"*"}, Verbs: []string{"*"},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = shared.Core.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: user},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	via := rest.CopyConfig(shared.REST)
+	via.Impersonate.UserName = user
+	shop := newShop(t, shared)
+	if _, err := kubernetes.NewForConfigOrDie(via).EventsV1().Events(shop).List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Fatalf("listing Events of the newer API: %v, want it forbidden", err)
+	}
+	g := shared.StartIn(t, shared.NewNamespace(t), via, watching(shop))
+	mustWrite(t, shared, event(shop, "pod", "OOMKilling", time.Now()), 1)
+	harness.Eventually(t, "it is a signal", func() bool { return faults(t, g)["OOMKilling pod"] == 1 })
 }
 
 // TestCanary proves the watch and is no signal.
