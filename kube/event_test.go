@@ -228,10 +228,10 @@ func randomCheckpoint(r *rand.Rand) eventCheckpoint {
 	c := newCheckpoint()
 	c.observed = time.Unix(r.Int64N(100), 0).UTC()
 	for i := range 3 {
-		c.positions[fmt.Sprint(i)] = r.Uint64N(100)
+		c.positions[strconv.Itoa(i)] = r.Uint64N(100)
 	}
 	for range r.IntN(20) {
-		c.handled[keyOf(types.UID(fmt.Sprint(r.IntN(10))))] = handled{count: r.Int64N(9) + 1, at: r.Int64N(100)}
+		c.handled[keyOf(types.UID(strconv.Itoa(r.IntN(10))))] = handled{count: r.Int64N(9) + 1, at: r.Int64N(100)}
 	}
 	for i := range r.IntN(4) {
 		from := time.Unix(int64(100*i)+r.Int64N(3), 0).UTC()
@@ -351,7 +351,7 @@ func TestNothingIsLostOverRestarts(t *testing.T) {
 			switch r.IntN(6) {
 			case 0, 1, 2: // an Event is written
 				version++
-				uid := fmt.Sprint(r.IntN(10))
+				uid := strconv.Itoa(r.IntN(10))
 				count := int64(1)
 				if e := cluster[uid]; e != nil {
 					count = e.count + 1
@@ -474,12 +474,19 @@ func (w *eventWorld) newTerm(t *testing.T, wait time.Duration) (*eventTerm, func
 	}
 }
 
+func mustSee(t *testing.T, term *eventTerm, e *seenEvent) {
+	t.Helper()
+	if err := term.see("", e); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestEventIsTriedUntilItIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &eventWorld{broken: true}
 		term, stop := w.newTerm(t, 0)
 		defer stop()
-		term.see("", seen("a", 1, 3, time.Now()))
+		mustSee(t, term, seen("a", 1, 3, time.Now()))
 		time.Sleep(time.Minute)
 		w.mu.Lock()
 		w.broken = false
@@ -487,13 +494,13 @@ func TestEventIsTriedUntilItIsTaken(t *testing.T) {
 			t.Errorf("tried %d times in a minute", w.calls)
 		}
 		w.mu.Unlock()
-		time.Sleep(eventRetryMax)
+		time.Sleep(eventRetryMost)
 		synctest.Wait()
 		if !slices.Equal(w.handed, []string{"a 3"}) || term.tracker.waiting() != 0 {
 			t.Errorf("handed in: %v", w.handed)
 		}
-		term.see("", seen("a", 1, 3, time.Now()))
-		term.see("", seen("a", 2, 4, time.Now()))
+		mustSee(t, term, seen("a", 1, 3, time.Now()))
+		mustSee(t, term, seen("a", 2, 4, time.Now()))
 		synctest.Wait()
 		if !slices.Equal(w.handed, []string{"a 3", "a 4"}) {
 			t.Errorf("handed in: %v", w.handed)
@@ -519,7 +526,7 @@ func TestWaitsAreBounded(t *testing.T) {
 				term, stop := w.newTerm(t, 5*time.Minute)
 				defer stop()
 				began := time.Now()
-				term.see("", seen("a", 1, 3, began))
+				mustSee(t, term, seen("a", 1, 3, began))
 				time.AfterFunc(row.after, func() { w.set(row.facts) })
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
@@ -534,4 +541,48 @@ func TestWaitsAreBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWatchStandsStillWithoutRoom, and what it did not see is not passed over.
+func TestWatchStandsStillWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &eventWorld{broken: true}
+		term, stop := w.newTerm(t, 0)
+		term.room = semaphore.NewWeighted(2)
+		s := &eventStream{eventTerm: term}
+		var seeing sync.WaitGroup
+		seeing.Go(func() {
+			for i := range 5 {
+				if err := s.Update(seen(strconv.Itoa(i), uint64(i+1), 3, time.Now())); (err != nil) != (i >= 2) {
+					t.Errorf("Event %d: %v", i, err)
+				}
+			}
+		})
+		time.Sleep(time.Minute)
+		if n := term.tracker.waiting(); n != 2 {
+			t.Errorf("%d are pending, want 2", n)
+		}
+		stop()
+		seeing.Wait()
+		if c, _ := term.tracker.snapshot(time.Now(), time.Hour); c.positions[""] != 0 {
+			t.Errorf("the position is %d, past what was not handed in", c.positions[""])
+		}
+	})
+}
+
+// TestRoomIsGivenBack however soon an Event is settled, and whatever becomes of
+// it.
+func TestRoomIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &eventWorld{}
+		term, stop := w.newTerm(t, 0)
+		defer stop()
+		for i := range 3000 {
+			mustSee(t, term, seen(strconv.Itoa(i%100), uint64(i+1), int64(1+i/100), time.Now()))
+		}
+		synctest.Wait()
+		if !term.room.TryAcquire(maxPendingEvents) {
+			t.Error("some room was not given back")
+		}
+	})
 }

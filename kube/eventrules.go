@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// AlwaysCount and AlwaysFor are from where on an Event is a signal whatever
-	// its reason: nothing that was seen so often, or for so long, is healing by
-	// itself.
+	// AlwaysCount is how often an Event is seen to be a signal whatever its
+	// reason: nothing that comes so often is healing by itself.
 	AlwaysCount = 5
-	AlwaysFor   = time.Minute
+	// AlwaysFor is the same of the time over which it is seen.
+	AlwaysFor = time.Minute
 )
 
 // EventMinimum is how often, or for how long, an Event has to be seen before it

@@ -93,10 +93,10 @@ func (e *seenEvent) complete(meta *metav1.ObjectMeta, times []time.Time, sent an
 	}
 	var err error
 	if e.version, err = strconv.ParseUint(meta.ResourceVersion, 10, 64); err != nil {
-		return nil, fmt.Errorf("Event %s/%s: resourceVersion: %w", meta.Namespace, meta.Name, err)
+		return nil, fmt.Errorf("event %s/%s: resourceVersion: %w", meta.Namespace, meta.Name, err)
 	}
 	if e.body, err = json.Marshal(sent); err != nil {
-		return nil, fmt.Errorf("Event %s/%s: %w", meta.Namespace, meta.Name, err)
+		return nil, fmt.Errorf("event %s/%s: %w", meta.Namespace, meta.Name, err)
 	}
 	return e, nil
 }

@@ -199,7 +199,9 @@ func (s *eventStream) Update(obj any) error {
 	if err != nil {
 		return err
 	}
-	s.see(s.scope, e)
+	if err := s.see(s.scope, e); err != nil {
+		return err
+	}
 	s.tracker.reach(s.scope, e.version)
 	s.current(s.scope)
 	return nil
@@ -252,7 +254,9 @@ func (s *eventStream) Replace(list []any, resourceVersion string) error {
 	// In the order in which they were last written, the longest ago first.
 	slices.SortFunc(events, func(a, b *seenEvent) int { return int(min(max(int64(a.version)-int64(b.version), -1), 1)) })
 	for _, e := range events {
-		s.see(s.scope, e)
+		if err := s.see(s.scope, e); err != nil {
+			return err
+		}
 	}
 	s.tracker.restart(s.scope, version)
 	s.listed(s.scope, len(events), now)

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -23,10 +24,10 @@ const (
 	beginInterval = 500 * time.Millisecond
 	// recheckInterval is how often it is looked whether a cause is over.
 	recheckInterval = 5 * time.Second
-	// eventRetryMin and eventRetryMax are the pauses before an Event is handed in
+	// eventRetryFirst and eventRetryMost are the pauses before an Event is handed in
 	// again that was not taken.
-	eventRetryMin = 200 * time.Millisecond
-	eventRetryMax = 5 * time.Second
+	eventRetryFirst = 200 * time.Millisecond
+	eventRetryMost  = 5 * time.Second
 	// handOverTimeout bounds the last write of a checkpoint, while the next one
 	// waits for the Lease.
 	handOverTimeout = 2 * time.Second
@@ -133,26 +134,33 @@ func (t *eventTerm) run(ctx context.Context) {
 
 func (t *eventTerm) start() {
 	t.queue = workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](eventRetryMin, eventRetryMax))
+		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](eventRetryFirst, eventRetryMost))
 }
 
-// see takes in what a stream shows, and waits for room where there is none.
-func (t *eventTerm) see(scope string, e *seenEvent) {
+// see takes in what a stream shows, and waits for room where there is none. An
+// error means that the term has ended before there was any, and the Event was
+// not seen.
+func (t *eventTerm) see(scope string, e *seenEvent) error {
 	now := t.options.Now()
 	if t.isCanary(e) {
 		t.options.Observer.CanarySeen(now, max(0, now.Sub(e.last)))
-		return
+		return nil
+	}
+	// Its room is given back when it is settled, which may be at once.
+	if err := t.room.Acquire(t.ended, 1); err != nil {
+		return fmt.Errorf("kube: events: %w", err)
 	}
 	fate, fresh := t.tracker.see(scope, e, now)
+	if !fresh {
+		t.room.Release(1)
+	}
 	if fate != EventSignal {
 		t.options.Observer.EventSeen(fate)
-		return
+		return nil
 	}
+	t.options.Observer.EventsPending(t.tracker.waiting())
 	t.queue.Add(e.UID)
-	if fresh {
-		t.options.Observer.EventsPending(t.tracker.waiting())
-		_ = t.room.Acquire(t.ended, 1) // fails when the term ends, and with it all that is pending
-	}
+	return nil
 }
 
 // work hands in what is pending, until the queue is shut down.

@@ -80,13 +80,6 @@ func (t *eventTracker) restart(scope string, version uint64) {
 	t.checkpoint.positions[scope] = version
 }
 
-// position returns from where the watch of a scope may go on, 0 for nowhere.
-func (t *eventTracker) position(scope string) uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.checkpoint.positions[scope]
-}
-
 // current notes that all Events of a scope up to now have been seen.
 func (t *eventTracker) current(scope string, now time.Time) {
 	t.mu.Lock()
