@@ -94,6 +94,11 @@ outage: setup build ## spool signals while the API server is away, and time how 
 reload: setup build ## replace a policy 1,000 times under full traffic (SWAPS=1000)
 	go test ./test/integration/decide -run TestReloadUnderLoad -count 1 -v -timeout 30m -swaps $(SWAPS)
 
+.PHONY: events
+events: setup build ## watch 5,000 Events while the replica that watches is killed five times, and the lag of 200 a second
+	go test ./test/integration/events -run 'Test(NothingIsLostOrHandledTwice|Lag)$$' -count 1 -v -timeout 30m \
+		-event-writes 5000 -event-pods 200 -event-workloads 20 -event-kills 5 -event-rate 200 -event-seconds 30
+
 .PHONY: soak
 soak: setup build ## run one gateway with Redis at full speed and print its memory each minute (MINUTES=10)
 	go run ./test/soak -minutes $(MINUTES)

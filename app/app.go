@@ -76,6 +76,7 @@ type App struct {
 	namespaces *kube.Namespaces
 	orders     *orders
 	retention  *kube.Retention
+	events     []*kube.EventWatch
 	memory     *memledger.Ledger
 	// redis and spool are nil where there is none.
 	redis *redisledger.Ledger
@@ -115,7 +116,7 @@ func New(o Options) (*App, error) {
 	registry := prometheus.NewRegistry()
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
-		Sources: sourceNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
+		Sources: sourceNames(c), Watches: watchNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
 		AuthFailures: auth.Failures(), CertificateExpiry: a.certificateExpiry,
 		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
 		PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
@@ -135,6 +136,9 @@ func New(o Options) (*App, error) {
 		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.room(metrics); err != nil {
+		return nil, errors.Join(err, a.closeStores())
+	}
+	if err := a.watchEvents(metrics); err != nil {
 		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.door(metrics, registry); err != nil {
@@ -275,6 +279,9 @@ func (a *App) Run(ctx context.Context) error {
 	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
 	after(a.usable, a.orders.runs()...)
 	after(a.ready, a.review, a.retention.Run)
+	for _, w := range a.events {
+		after(a.ready, w.Run)
+	}
 	after(a.ready, a.watchFiles)
 	after(a.ready, a.past.run, a.past.shadow.run)
 	if a.redis != nil {

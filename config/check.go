@@ -29,6 +29,7 @@ func (c *Config) check() Problems {
 	k := &checker{}
 	c.checkServers(k)
 	c.checkSources(k)
+	c.checkEvents(k)
 	c.checkSignals(k)
 	c.checkSilences(k)
 	c.checkDedup(k)
@@ -85,9 +86,7 @@ func (c *Config) checkSources(k *checker) {
 		s.checkOpen(k, at+".auth", open, c.Webhooks.Address)
 		k.auth(s.Auth, authPlace{path: at + ".auth", tls: "webhooks.tls", encrypt: &c.Webhooks.TLS, signed: true})
 		s.RateLimit.check(k, at+".rateLimit")
-		if s.Watch.Enabled {
-			k.problem(at+".watch.enabled", "watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/%s", s.Name)
-		}
+		s.Watch.check(k, at+".watch", s.Format)
 	}
 }
 

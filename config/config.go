@@ -21,6 +21,7 @@ type Config struct {
 	Kubernetes    Kubernetes    `yaml:"kubernetes"`
 	Redis         Redis         `yaml:"redis"`
 	Sources       []Source      `yaml:"sources"`
+	Events        Events        `yaml:"events"`
 	Fingerprint   Fingerprint   `yaml:"fingerprint"`
 	Severity      Severity      `yaml:"severity"`
 	Suppress      Suppress      `yaml:"suppress"`
@@ -169,19 +170,6 @@ type RateLimit struct {
 	SignalsPerSecond float64 `yaml:"signalsPerSecond"`
 	// Burst is how many may come at once. 0 means as many as in one second.
 	Burst int `yaml:"burst"`
-}
-
-// Watch lets a source take Events from the Kubernetes API itself.
-type Watch struct {
-	Enabled    bool     `yaml:"enabled"`
-	Namespaces []string `yaml:"namespaces"`
-	Reasons    Reasons  `yaml:"reasons"`
-}
-
-// Reasons selects Events by their reason.
-type Reasons struct {
-	Include []string `yaml:"include"`
-	Exclude []string `yaml:"exclude"`
 }
 
 // Resources that a fingerprint may be computed over.
@@ -347,6 +335,7 @@ func Default() *Config {
 			{Name: "prometheus", Format: FormatAlertmanager},
 			{Name: "k8s-event", Format: FormatKubernetesEvent},
 		},
+		Events:      Events{Wait: 5 * time.Minute, TTL: time.Hour},
 		Fingerprint: Fingerprint{By: ByOwner},
 		Suppress:    Suppress{Severities: []Word{"none"}, Signals: []string{"Watchdog", "InfoInhibitor"}},
 		Silences:    Silences{ConfigMap: "gateway-silences", PollInterval: 15 * time.Second},

@@ -43,6 +43,8 @@ func keys(v reflect.Value, path string, leaves map[string]any) {
 	case path == "sources":
 		keys(reflect.ValueOf(config.Source{}), "sources[]", leaves)
 		keys(reflect.ValueOf(config.Auth{}), "sources[].auth[]", leaves)
+	case path == "events.minimum":
+		keys(reflect.ValueOf(config.EventMinimum{}), "events.minimum[]", leaves)
 	case path == "silences.list":
 		keys(reflect.ValueOf(config.Silence{}), "silences.list[]", leaves)
 	case path == "silences.alertmanagers":
@@ -100,7 +102,7 @@ func TestDocumentedKeys(t *testing.T) {
 	if len(leaves) < 60 {
 		t.Fatalf("only %d keys found", len(leaves))
 	}
-	required := []string{"sources[].name", "sources[].format", "sources[].auth[].none", "silences.list[].name", "silences.alertmanagers[].url"}
+	required := []string{"sources[].name", "sources[].format", "sources[].auth[].none", "events.minimum[].reason", "silences.list[].name", "silences.alertmanagers[].url"}
 
 	documented := make(map[string]string)
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (`([^`]*)`|required|absent) \\| (.+) \\|$")

@@ -95,6 +95,7 @@ sources:
     mapping:
       {signals: a, name: b, severity: c, labels: d, annotations: e, resource: {apiVersion: f, kind: g, namespace: h, name: i},
        startsAt: j, resolved: k, endsAt: l, cluster: m}
+events: {minimum: [{reason: "Failed*", count: 4, for: 39s}], wait: 40s, ttl: 41s, canary: 42s}
 fingerprint: {by: resource}
 severity: {aliases: {Page: CRITICAL}}
 suppress: {severities: [None, Info], signals: [Thirteen]}
@@ -148,6 +149,10 @@ shutdownDelay: 0
 				StartsAt: "j", Resolved: "k", EndsAt: "l", Cluster: "m",
 			},
 		}},
+		Events: config.Events{
+			Minimum: []config.EventMinimum{{Reason: "Failed*", Count: 4, For: 39 * time.Second}},
+			Wait:    40 * time.Second, TTL: 41 * time.Second, Canary: 42 * time.Second,
+		},
 		Fingerprint: config.Fingerprint{By: "resource"},
 		Severity:    config.Severity{Aliases: map[config.Word]config.Word{"page": "critical"}},
 		Suppress:    config.Suppress{Severities: []config.Word{"none", "info"}, Signals: []string{"Thirteen"}},
@@ -501,13 +506,33 @@ line 4: retention.failed: -1s is not more than 0
 line 4: retention.maxRequests: 1000000 is not from 0, for any number, to 100000
 line 5: approval.expiry: 0s is not more than 0`,
 		},
-		"what a later version will have": {
-			loopback + `sources:
-- name: a
+		"the watch of Events": {
+			`sources:
+- {name: a, format: alertmanager, auth: [{none: {}}], watch: {enabled: true}}
+- name: b
   format: kubernetes-event
-  watch: {enabled: true}
+  auth: [{none: {}}]
+  watch: {enabled: true, namespaces: [A, b, b], reasons: {include: ["["], exclude: [""]}}
+events:
+  minimum: [{count: 6}, {reason: "[", count: -1, for: 61s}, {reason: a, for: -1s}]
+  wait: -1s
+  ttl: 0s
+  canary: 1ms
 `,
-			`line 5: sources[0].watch.enabled: watching Events is not in this version yet; leave it out and let an exporter post them to /webhook/a`,
+			`line 2: sources[0].watch.enabled: only Events can be watched; write format: kubernetes-event, or leave the watch out
+line 6: sources[1].watch.namespaces[0]: "A" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
+line 6: sources[1].watch.namespaces[2]: "b" is there already
+line 6: sources[1].watch.reasons.include[0]: "[" is not a reason; write one such as BackOff or Failed*
+line 6: sources[1].watch.reasons.exclude[0]: "" is not a reason; write one such as BackOff or Failed*
+line 8: events.minimum[0].reason: "" is not a reason; write one such as BackOff or Failed*
+line 8: events.minimum[0].count: 6 is not from 1 to 5, which always is a signal; to leave a reason out write it to watch.reasons.exclude
+line 8: events.minimum[1].reason: "[" is not a reason; write one such as BackOff or Failed*
+line 8: events.minimum[1].count: -1 is not from 1 to 5, which always is a signal; to leave a reason out write it to watch.reasons.exclude
+line 8: events.minimum[1].for: 1m1s is not from 1s to 1m0s, which always is a signal; to leave a reason out write it to watch.reasons.exclude
+line 8: events.minimum[2].for: -1s is not from 1s to 1m0s, which always is a signal; to leave a reason out write it to watch.reasons.exclude
+line 9: events.wait: -1s is less than 0
+line 10: events.ttl: 0s is less than 1s; write what the API server has as --event-ttl
+line 11: events.canary: 1ms is less than 1s; 0 means none`,
 		},
 	}
 	for name, test := range tests {

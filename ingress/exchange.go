@@ -10,7 +10,7 @@ import (
 )
 
 // Exchange is a request and its answer, as an audit log has it: all of them, the
-// refused ones too. It holds nothing of the body but names, and of the headers
+// refused ones too. What the gateway watches itself has MethodWatch. It holds nothing of the body but names, and of the headers
 // but the User-Agent.
 type Exchange struct {
 	// At is when it was answered, and Took how long that took.
@@ -35,6 +35,9 @@ type Exchange struct {
 	Names     []string
 	Decisions []gateway.Decision
 }
+
+// MethodWatch stands where a sender's method does for what no sender sent.
+const MethodWatch = "WATCH"
 
 // exchangeKey is of a context that carries the exchange under way.
 type exchangeKey struct{}
@@ -85,8 +88,7 @@ func (no *refusal) plain() string {
 }
 
 // decided notes what was decided, with names of its own.
-func decided(r *http.Request, signals []gateway.Signal, decisions []gateway.Decision) {
-	x := exchange(r)
+func (x *Exchange) decided(signals []gateway.Signal, decisions []gateway.Decision) {
 	if x == nil {
 		return
 	}

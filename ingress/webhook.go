@@ -88,7 +88,7 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 	}
 	defer release()
 	decisions := h.process(r.Context(), batch.Signals)
-	decided(r, batch.Signals, decisions)
+	exchange(r).decided(batch.Signals, decisions)
 	status, refused := conclude(decisions)
 	if refused != nil {
 		status = refused.status

@@ -21,11 +21,13 @@ import (
 	gateway "kubernaut.io/gateway"
 )
 
-// Options is what Metrics are made of. All but Now and RedisConnections are
-// required.
+// Options is what Metrics are made of. All but Now, Watches and RedisConnections
+// are required.
 type Options struct {
 	// Sources are the names of all configured sources.
 	Sources []string
+	// Watches are the names of those that watch Events; nil for none.
+	Watches []string
 	// Namespace is the gateway's own; its series exist from the start.
 	Namespace string
 	// Version is the gateway's, for gateway_build_info.
@@ -87,6 +89,7 @@ type Metrics struct {
 	retention  retention
 	reload     *reload
 	parked     parked
+	events     map[string]*Events
 	silences   silences
 	recording  recording
 	shadow     shadow
@@ -120,6 +123,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		guard:      newGuard(f),
 		retention:  newRetention(f, o.Requests),
 		parked:     newParked(f),
+		events:     newEvents(f, o.Watches),
 		silences:   newSilences(f, o.Alertmanagers, o.Silences, o.Now),
 		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
 		recording:  newRecording(f),
