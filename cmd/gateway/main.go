@@ -92,6 +92,7 @@ RemediationRequest in the Kubernetes API for each episode of trouble.`,
 		newApprove(),
 		newDeny(),
 		newAudit(),
+		newWait(),
 		newVersion(),
 	)
 	return root
