@@ -33,6 +33,12 @@ app.kubernetes.io/part-of: kubernaut
 {{/* ClusterRoles are of the whole cluster, gateways of a namespace. */}}
 {{- define "gateway.clusterName" -}}{{ .Release.Namespace }}-{{ include "gateway.name" . }}{{- end }}
 
+{{- define "gateway.tlsSecret" -}}
+{{- with .Values.tls -}}
+{{- if .secretName -}}{{ .secretName }}{{- else if .certificate.create -}}{{ include "gateway.name" $ }}-tls{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* gateway.config is gateway.yaml: what the chart knows, under what values say. */}}
 {{- define "gateway.config" -}}
 {{- $c := dict "namespace" .Release.Namespace "webhooks" (dict "address" ":8080") "admin" (dict "address" ":9090") -}}
@@ -41,6 +47,10 @@ app.kubernetes.io/part-of: kubernaut
 {{- end -}}
 {{- if .Values.policy -}}
 {{- $_ := set $c "policy" (dict "path" "/etc/gateway/policy") -}}
+{{- end -}}
+{{- if include "gateway.tlsSecret" . -}}
+{{- $tls := dict "certFile" "/etc/gateway/tls/tls.crt" "keyFile" "/etc/gateway/tls/tls.key" "required" true -}}
+{{- $_ := set $c.webhooks "tls" $tls -}}
 {{- end -}}
 {{- with .Values.redis -}}
 {{- $r := dict -}}
@@ -61,6 +71,23 @@ app.kubernetes.io/part-of: kubernaut
 {{- if $r -}}{{- $_ := set $c "redis" $r -}}{{- end -}}
 {{- end -}}
 {{- mergeOverwrite $c (deepCopy .Values.config) | toYaml -}}
+{{- end }}
+
+{{/* gateway.authenticates is true where somebody shows tokens of the cluster. */}}
+{{- define "gateway.authenticates" -}}
+{{- $c := include "gateway.config" . | fromYaml -}}
+{{- range concat (list (dig "admin" dict $c)) (dig "sources" list $c) -}}
+{{- range .auth -}}{{- if hasKey . "kubernetes" -}}true{{- end -}}{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* gateway.watches names the sources that watch Events. */}}
+{{- define "gateway.watches" -}}
+{{- $names := list -}}
+{{- range dig "sources" list (include "gateway.config" . | fromYaml) -}}
+{{- if dig "watch" "enabled" false . -}}{{- $names = append $names .name -}}{{- end -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end }}
 
 {{/* gateway.redis is true where replicas share a ledger. */}}
