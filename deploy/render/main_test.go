@@ -152,6 +152,12 @@ func must(tb testing.TB, err error) {
 // eventually waits until ok, which it asks again and again.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
+	await(tb, patience, what, ok)
+}
+
+// await is eventually with another patience.
+func await(tb testing.TB, patience time.Duration, what string, ok func() bool) {
+	tb.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
