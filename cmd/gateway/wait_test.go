@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,31 +15,30 @@ import (
 	"kubernaut.io/gateway/test/cluster"
 )
 
-// TestWait: what waits for a gateway that can't be ready says why not, and
-// ends when it is. While the Kubernetes API is away, signals wait in the spool,
-// and what waits for its end ends after their drain.
+// TestWait: while the Kubernetes API is away, signals wait in the spool, and what
+// waits for its end ends after their drain.
 func TestWait(t *testing.T) {
 	outside(t)
 	api := cluster.Start(t)
-	t.Setenv("KUBECONFIG", api.Kubeconfig())
-	c := start(t, "serve", "--config", writeFile(t, "gateway.yaml", servable+
-		"sources: [{name: prometheus, format: alertmanager}]\nspool: {dir: "+filepath.Join(t.TempDir(), "spool")+"}\n"))
-	admin := "http://" + c.printedTo(t, c.stderr, `"admin":"(\S+?)"`)
-	webhook := "http://" + c.printedTo(t, c.stderr, `"webhooks":"(\S+?)"`) + "/webhook/prometheus"
-
-	code, stdout, stderr := execute(t, "wait", "ready", "--admin", admin, "--timeout", "500ms")
-	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "RemediationRequest is not installed") {
-		t.Errorf("without the CRD: exit code %d, %q, %q", code, stdout, stderr)
-	}
-	rest, err := app.RESTConfig("", os.Getenv("KUBECONFIG"))
+	rest, err := app.RESTConfig(api.Kubeconfig(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := app.Install(t.Context(), rest, config.Default().Namespace); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr = execute(t, "wait", "ready", "--admin", admin); code != exitOK {
-		t.Fatalf("with the CRD: exit code %d, %s", code, stderr)
+	t.Setenv("KUBECONFIG", api.Kubeconfig())
+	c := start(t, "serve", "--config", writeFile(t, "gateway.yaml", servable+
+		"sources: [{name: prometheus, format: alertmanager}]\nspool: {dir: "+filepath.Join(t.TempDir(), "spool")+"}\n"))
+	c.until(t, c.stderr, `"msg":"ready"`)
+	listens := regexp.MustCompile(`"webhooks":"(\S+?)","admin":"(\S+?)"`).FindStringSubmatch(c.stderr.String())
+	if listens == nil {
+		t.Fatalf("it does not say where it listens: %s", c.stderr)
+	}
+	webhook, admin := "http://"+listens[1]+"/webhook/prometheus", "http://"+listens[2]
+	code, _, stderr := execute(t, "wait", "ready", "--admin", admin)
+	if code != exitOK {
+		t.Errorf("of a gateway that is ready: exit code %d, %s", code, stderr)
 	}
 	if code, _, stderr = execute(t, "wait", "drained", "--admin", admin, "--timeout", "1s"); code != exitOK {
 		t.Errorf("with nothing in the spool: exit code %d, %s", code, stderr)
@@ -66,6 +65,21 @@ func TestWait(t *testing.T) {
 	}
 	c.stop()
 	c.ends(t, exitOK)
+}
+
+// TestWaitInVain: what a gateway lacks is told, and that there is none.
+func TestWaitInVain(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "not ready\nwaiting: "+r.URL.Path)
+	}))
+	for _, want := range []string{"waited 400ms in vain: not ready\nwaiting: /readyz", "no gateway answers"} {
+		code, stdout, stderr := execute(t, "wait", "ready", "--admin", server.URL, "--timeout", "400ms")
+		if code != exitFailure || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("exit code %d, %q, %q; want %q", code, stdout, stderr, want)
+		}
+		server.Close()
+	}
 }
 
 // TestWaitAsksAgain: answers that can't be meant are no end of waiting.
