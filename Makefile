@@ -132,6 +132,10 @@ bench-memory: bin/devcluster ## print the memory of 100,000 requests in the cach
 generate: ## write deepcopy methods and the CRD anew from api/
 	tools/run.sh controller-gen object crd paths=./api/... output:crd:dir=api/v1alpha1/crd
 
+.PHONY: manifests
+manifests: ## write deploy/gateway and the chart's copies anew, from the chart, api/ and deploy/observability
+	$(PLAIN) go -C deploy/render run .
+
 .PHONY: check-generate
 check-generate: ## fail if what is generated is not what api/ says
 	@scripts/check-generate.sh
@@ -141,9 +145,11 @@ lint: ## check style, arrows and modules with the pinned linter (its first build
 	$(PLAIN) tools/run.sh golangci-lint run ./...
 	cd devcluster && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
 	cd test/e2e/notifier && $(PLAIN) ../../../tools/run.sh golangci-lint run -c ../../../.golangci.yml ./...
+	cd deploy/render && $(PLAIN) ../../tools/run.sh golangci-lint run -c ../../.golangci.yml ./...
 	go mod tidy -diff
 	go -C devcluster mod tidy -diff
 	go -C test/e2e/notifier mod tidy -diff
+	go -C deploy/render mod tidy -diff
 	scripts/check-dependencies.sh
 
 .PHONY: format
