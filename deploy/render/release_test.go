@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,18 +92,26 @@ func (w *world) mayDelete(tb testing.TB, namespace string) bool {
 	return false
 }
 
-// TestRelease: Helm installs a version, upgrades it to this one with the CRD and
-// without a conflict with what others have written, rolls it back, and leaves the
-// requests when it is uninstalled. The gateway starts at each step.
+// TestRelease: Helm takes over what "gateway crd" installed, upgrades it to this one with the CRD and
+// without a conflict with what others have written, rolls it back, leaves the
+// requests when it is uninstalled, and installs it anew beside them. The gateway starts at each step.
 func TestRelease(t *testing.T) {
 	const namespace = "release"
 	w := mustWorld(t)
 	w.mustNamespace(t, namespace)
 	helm := w.mustHelm(t, namespace)
 
-	install := action.NewInstall(helm)
-	install.ReleaseName, install.Namespace, install.WaitStrategy, install.Timeout = "gateway", namespace, kube.HookOnlyStrategy, patience
-	_, err := install.RunWithContext(t.Context(), mustPrevious(t), values{})
+	printed, err := exec.CommandContext(t.Context(), binary, "crd", "--approval-policy").Output()
+	must(t, err)
+	w.mustApply(t, mustParse(t, map[string]string{"crd": string(printed)}))
+	install := func() *action.Install {
+		install := action.NewInstall(helm)
+		install.ReleaseName, install.Namespace, install.WaitStrategy, install.Timeout = "gateway", namespace, kube.HookOnlyStrategy, patience
+		return install
+	}
+	overGateway := install()
+	overGateway.TakeOwnership, overGateway.ForceConflicts = true, true
+	_, err = overGateway.RunWithContext(t.Context(), mustPrevious(t), values{})
 	must(t, err)
 	if w.hasPhaseColumn(t) || w.mayDelete(t, namespace) {
 		t.Fatal("the previous version is this one")
@@ -142,6 +151,11 @@ func TestRelease(t *testing.T) {
 		t.Errorf("after the chart was uninstalled its StatefulSet is %v", err)
 	}
 	w.mustGet(t, crds, "", crdName)
+	w.mustGet(t, requests, namespace, request)
+
+	_, err = install().RunWithContext(t.Context(), mustLoad(t), values{})
+	must(t, err)
+	w.serveFrom(t, namespace)
 	w.mustGet(t, requests, namespace, request)
 }
 
