@@ -18,6 +18,9 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
+// releaseNamespace is where Helm installs.
+const releaseNamespace = "release"
+
 const crdName = "remediationrequests.remediation.kubernaut.io"
 
 // mustHelm returns what Helm's actions take, for a namespace.
@@ -96,7 +99,7 @@ func (w *world) mayDelete(tb testing.TB, namespace string) bool {
 // without a conflict with what others have written, rolls it back, leaves the
 // requests when it is uninstalled, and installs it anew beside them. The gateway starts at each step.
 func TestRelease(t *testing.T) {
-	const namespace = "release"
+	const namespace = releaseNamespace
 	w := mustWorld(t)
 	w.mustNamespace(t, namespace)
 	helm := w.mustHelm(t, namespace)
@@ -116,7 +119,7 @@ func TestRelease(t *testing.T) {
 	if w.hasPhaseColumn(t) || w.mayDelete(t, namespace) {
 		t.Fatal("the previous version is this one")
 	}
-	w.serveFrom(t, namespace)
+	w.serveFrom(t)
 	request := w.mustRequest(t, namespace)
 
 	upgrade := action.NewUpgrade(helm)
@@ -130,7 +133,7 @@ func TestRelease(t *testing.T) {
 	if set := w.mustGet(t, statefulSets, namespace, "gateway"); !strings.Contains(set.GetLabels()["app.kubernetes.io/version"], "0.1.0") {
 		t.Errorf("after the upgrade the labels are %v", set.GetLabels())
 	}
-	w.serveFrom(t, namespace)
+	w.serveFrom(t)
 
 	rollback := action.NewRollback(helm)
 	rollback.Version, rollback.WaitStrategy, rollback.Timeout = 1, kube.HookOnlyStrategy, patience
@@ -141,7 +144,7 @@ func TestRelease(t *testing.T) {
 	if _, err := w.core.PolicyV1().PodDisruptionBudgets(namespace).Get(t.Context(), "gateway", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("after the rollback there is what only the upgrade had: %v", err)
 	}
-	w.serveFrom(t, namespace)
+	w.serveFrom(t)
 
 	uninstall := action.NewUninstall(helm)
 	uninstall.WaitStrategy, uninstall.Timeout = kube.HookOnlyStrategy, patience
@@ -155,7 +158,7 @@ func TestRelease(t *testing.T) {
 
 	_, err = install().RunWithContext(t.Context(), mustLoad(t), values{})
 	must(t, err)
-	w.serveFrom(t, namespace)
+	w.serveFrom(t)
 	w.mustGet(t, requests, namespace, request)
 }
 
@@ -163,8 +166,9 @@ var statefulSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Res
 
 // serveFrom runs the gateway as what is in the cluster now says, until it is
 // ready.
-func (w *world) serveFrom(t *testing.T, namespace string) {
+func (w *world) serveFrom(t *testing.T) {
 	t.Helper()
+	const namespace = releaseNamespace
 	config := w.mustGet(t, schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, namespace, "gateway-config")
 	g := w.start(t, []*unstructured.Unstructured{w.mustGet(t, statefulSets, namespace, "gateway"), config}, namespace)
 	g.awaitReady(t)
