@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests run beside Go: a C compiler for the race detector,
-# Redis, Prometheus and Alertmanager, Chromium, and the model checker spin, as
-# Debian packages. Does nothing when all of it is there, and starts no service: tests
-# start their own, on loopback, and end them.
+# Redis, Prometheus and Alertmanager, Chromium, the model checker spin, and buildah,
+# which builds images without a service, as Debian packages. Does nothing when all
+# of it is there, and starts no service: tests start their own, on loopback, and end
+# them.
 set -euo pipefail
 
 # Program to look for, and the package that has it.
 needed=(
+  "buildah:buildah"
   "chromium:chromium"
   "curl:curl"
   "gcc:gcc libc6-dev"
