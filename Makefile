@@ -14,10 +14,14 @@ PLAIN := CGO_ENABLED=0 GOFLAGS="$(strip $(shell go env GOFLAGS) -trimpath)"
 # All that could be compiled or embedded; one too many only costs a look by go build.
 GATEWAY_SOURCES := $(shell find . -mindepth 1 \
 	\( -name '.*' -o -path ./bin -o -path ./devcluster -o -path ./docs -o -path ./test \
-	-o -path ./scripts -o -path ./tools -o -name testdata \) -prune \
+	-o -path ./scripts -o -path ./tools -o -path ./release -o -name testdata \) -prune \
 	-o -type f ! -name '*_test.go' ! -name '*.md' -print)
 DEVCLUSTER_SOURCES := $(wildcard devcluster/*.go devcluster/*/*.go) \
 	devcluster/go.mod devcluster/go.sum devcluster/build.sh
+
+# What is shipped is built by the Go that go.mod names, which Go fetches where it is
+# another one: other compilers write other bytes.
+RELEASE = GOTOOLCHAIN=go$(shell awk '$$1 == "go" { print $$2 }' go.mod) $(PLAIN) go -C release run .
 
 build_gateway = $(PLAIN) go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/gateway ./cmd/gateway
 build_devcluster = devcluster/build.sh bin/devcluster && touch bin/devcluster
@@ -37,6 +41,7 @@ MINUTES ?= 10
 SCHEDULES ?= 100000
 SWAPS ?= 1000
 PACKAGES ?= ./...
+REFERENCE ?=
 ARGS ?=
 
 .PHONY: help
@@ -128,6 +133,38 @@ bench-replay: ## record and replay generated signals, and print how fast and in 
 bench-memory: bin/devcluster ## print the memory of 100,000 requests in the cache; takes 8 GB and a quarter of an hour
 	go run ./test/bench/measure -requests 100000 memory
 
+.PHONY: image
+image: ## write the container image for linux on amd64 and arm64 to bin/image, without a container engine
+	$(RELEASE) image --out $(CURDIR)/bin/image
+
+.PHONY: push
+push: ## copy the image of `make image` to a registry (REFERENCE=REGISTRY/REPOSITORY:TAG)
+	$(RELEASE) push $(CURDIR)/bin/image/oci '$(REFERENCE)'
+
+# Each part writes files of its own into RELEASE_DIR; checksums go over all of them.
+RELEASE_DIR := $(CURDIR)/bin/release/$(VERSION)
+RELEASE_PARTS := release-archives release-image
+
+.PHONY: release
+release: ## build what is shipped: archives, image, bills of materials, checksums, in bin/release/VERSION
+	rm -rf '$(RELEASE_DIR)'
+	mkdir -p '$(RELEASE_DIR)'
+	$(MAKE) $(RELEASE_PARTS)
+	$(RELEASE) checksums '$(RELEASE_DIR)'
+	@cat '$(RELEASE_DIR)/SHA256SUMS'
+
+.PHONY: release-archives
+release-archives:
+	$(RELEASE) archives --out '$(RELEASE_DIR)'
+
+.PHONY: release-image
+release-image:
+	$(RELEASE) image --out $(CURDIR)/bin/image --archive '$(RELEASE_DIR)/gateway-service_$(VERSION)_image.tar'
+
+.PHONY: check-release
+check-release: ## release twice, the second time from a clone and from nothing compiled, and compare (20 minutes)
+	@scripts/check-release.sh
+
 .PHONY: generate
 generate: ## write deepcopy methods and the CRD anew from api/
 	tools/run.sh controller-gen object crd paths=./api/... output:crd:dir=api/v1alpha1/crd
@@ -146,7 +183,9 @@ lint: ## check style, arrows and modules with the pinned linter (its first build
 	cd devcluster && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
 	cd test/e2e/notifier && $(PLAIN) ../../../tools/run.sh golangci-lint run -c ../../../.golangci.yml ./...
 	cd deploy/render && $(PLAIN) ../../tools/run.sh golangci-lint run -c ../../.golangci.yml ./...
+	cd release && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
 	go mod tidy -diff
+	go -C release mod tidy -diff
 	go -C devcluster mod tidy -diff
 	go -C test/e2e/notifier mod tidy -diff
 	go -C deploy/render mod tidy -diff

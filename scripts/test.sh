@@ -28,6 +28,11 @@ stage "model" scripts/model.sh short
 # What is tested of the notifier is what Alertmanager makes of the gateway: test/e2e builds and runs it.
 stage "vet notifier" go -C test/e2e/notifier vet ./...
 
+# What makes the image and the archives. Nothing in it runs at the same time as
+# anything else, so it goes without the race detector.
+stage "vet release" go -C release vet ./...
+stage "test release" go -C release test -trimpath -timeout 15m ./...
+
 # devcluster is kube-apiserver and etcd: with the race detector they would be
 # compiled once more, 6 minutes for other people's code. With the settings of
 # build.sh its tests are compiled from the cache.
@@ -44,6 +49,9 @@ stage "test devcluster" go -C devcluster test -trimpath -short -timeout 15m ./..
 ok=$(grep -c '^ok' "$log")
 bad=$(grep -cE '^FAIL[[:space:]]+[^[:space:]]' "$log")
 took=$((SECONDS - started))
+if ((EUID != 0)); then
+  echo "NOT TESTED: that the image starts (test/image), for only root may mount a read-only root"
+fi
 if ((${#failed[@]} > 0)); then
   printf -v names '%s, ' "${failed[@]}"
   echo "FAILED: ${names%, } (packages passed: $ok, failed: $bad; ${took}s)"
