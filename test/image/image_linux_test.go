@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 			return err
 		}
 		build := exec.Command("go", "-C", "../../release", "run", "-trimpath", ".", "image",
-			"--platforms", platform, "--version", version, "--out", built)
+			"--platforms", platform, "--version", version, "--out", built, "--archive", filepath.Join(built, "image.tar"))
 		// As in `make image`, so that what is compiled serves both.
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {

@@ -35,14 +35,15 @@ mount -o remount,bind,ro "$root"
 exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+sys_chroot,+setuid,+setgid \
 	chroot --userspec="$user" --groups= "$root" "$@"`
 
-// command returns the image's entrypoint with arguments, confined.
-func (c container) command(t *testing.T, config string, arguments ...string) *exec.Cmd {
+// command returns the image's entrypoint with arguments, confined, as a user and
+// group.
+func (c container) command(t *testing.T, config, user string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	// An engine makes the places that volumes are mounted at.
 	if err := os.MkdirAll(filepath.Join(c.root, "etc/gateway"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	all := []string{"--mount", "--propagation", "private", "sh", "-c", confine, "sh", c.root, config, c.config.User}
+	all := []string{"--mount", "--propagation", "private", "sh", "-c", confine, "sh", c.root, config, user}
 	cmd := exec.Command("unshare", append(append(all, c.config.Entrypoint...), arguments...)...)
 	// What an engine would set, and nothing of this machine's.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOSTNAME=gateway-0"}
@@ -79,10 +80,11 @@ shutdownDelay: 0s
 }
 
 // TestCommands: what takes no cluster, with a time zone by name, which the image
-// has no files for.
+// has no files for; as the image's user, and as OpenShift would, which gives each
+// namespace a user of its own in the group 0. The image comes as one file.
 func TestCommands(t *testing.T) {
 	needsRoot(t)
-	c := newBuildah(t).from(t, "oci:"+filepath.Join(built, "oci"))
+	c := newBuildah(t).from(t, "oci-archive:"+filepath.Join(built, "image.tar"))
 	config := mustConfig(t)
 	for _, test := range []struct {
 		arguments []string
@@ -92,9 +94,11 @@ func TestCommands(t *testing.T) {
 		{[]string{"config", "check", "/etc/gateway/gateway.yaml"}, "/etc/gateway/gateway.yaml: no problems"},
 		{[]string{"crd"}, "kind: CustomResourceDefinition"},
 	} {
-		out, err := c.command(t, config, test.arguments...).CombinedOutput()
-		if err != nil || !strings.Contains(string(out), test.want) {
-			t.Errorf("%v: %v, it says\n%s\nwant %q", test.arguments, err, out, test.want)
+		for _, user := range []string{c.config.User, "1000680000:0"} {
+			out, err := c.command(t, config, user, test.arguments...).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), test.want) {
+				t.Errorf("%v as %s: %v, it says\n%s\nwant %q", test.arguments, user, err, out, test.want)
+			}
 		}
 	}
 }
@@ -104,7 +108,7 @@ func TestCommands(t *testing.T) {
 func TestServe(t *testing.T) {
 	needsRoot(t)
 	c := newBuildah(t).from(t, "oci:"+filepath.Join(built, "oci"))
-	cmd := c.command(t, mustConfig(t), c.config.Cmd...)
+	cmd := c.command(t, mustConfig(t), c.config.User, c.config.Cmd...)
 	var said journal
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
