@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,9 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// sane is what a version may be. A git tag may be anything else.
+var sane = regexp.MustCompile(`^[0-9A-Za-z][-+._0-9A-Za-z]*$`)
+
 // from are the flags of what is built and for what.
 type from struct {
 	dir, version string
@@ -69,6 +73,9 @@ func (f *from) read(ctx context.Context, of []build.Platform) (build.Source, []b
 	}
 	if f.version != "" {
 		source.Version = f.version
+	}
+	if !sane.MatchString(source.Version) {
+		return build.Source{}, nil, fmt.Errorf("version %q: file names and labels bear it, so it takes letters, digits, dots, dashes, underscores and plus alone; give another with --version", source.Version)
 	}
 	if seconds, ok := os.LookupEnv("SOURCE_DATE_EPOCH"); ok {
 		if source.Time, err = build.ParseEpoch(seconds); err != nil {

@@ -158,6 +158,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"image", "--out", t.TempDir(), "--platforms", "linux/sparc"}, "--platforms: platform \"linux/sparc\""},
 		{[]string{"image", "--out", t.TempDir(), "--platforms", "darwin/arm64"}, "is none of linux/amd64, linux/arm64"},
 		{[]string{"archives", "--out", t.TempDir(), "--source", t.TempDir()}, "go -C"},
+		{[]string{"archives", "--out", t.TempDir(), "--version", "release/1"}, `version "release/1"`},
+		{[]string{"image", "--out", t.TempDir(), "--version", "1 -X main.version=2"}, "give another with --version"},
 		{[]string{"push", "x"}, "accepts 2 arg"},
 		{[]string{"checksums", t.TempDir()}, "holds no file"},
 	} {
