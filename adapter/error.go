@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -93,8 +94,8 @@ func mismatch(err *json.SemanticError) string {
 	}
 }
 
-// Clip returns s as valid UTF-8 without control characters, and at most
-// maxEcho bytes of it.
+// Clip returns s as valid UTF-8 without control characters and marks that turn
+// the direction of writing, and at most maxEcho bytes of it.
 func Clip(s string) string { return ClipTo(s, maxEcho) }
 
 // ClipTo is Clip with another number of bytes.
@@ -104,7 +105,7 @@ func ClipTo(s string, size int) string {
 		s, end = s[:size], "..."
 	}
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
+		if !unicode.IsPrint(c) {
 			return '?'
 		}
 		return c

@@ -218,12 +218,12 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	}
 	admin, err := ingress.NewAdmin(ingress.AdminOptions{
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain, Shadow: a.serveShadow,
-		Page: a.page,
+		Page: a.page, Logger: a.options.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	if admin, err = a.credentials.guard(admin, a.options.Logger); err != nil {
+	if admin, err = a.credentials.guard(admin, c.Admin.Hosts, a.options.Logger); err != nil {
 		return err
 	}
 	a.handler.Hold()

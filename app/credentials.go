@@ -218,10 +218,11 @@ func (c *credentials) AuthFailed(source, kind, reason string) {
 	}
 }
 
-// guard asks for credentials on the operators' port, if any are configured.
-func (c *credentials) guard(admin http.Handler, logger *slog.Logger) (http.Handler, error) {
+// guard asks for credentials on the operators' port, if any are configured, else
+// for one of its names.
+func (c *credentials) guard(admin http.Handler, hosts []string, logger *slog.Logger) (http.Handler, error) {
 	if c.admin == nil {
-		return admin, nil
+		return ingress.CheckHost(ingress.HostOptions{Handler: admin, Hosts: hosts, Open: []string{"/healthz", "/readyz", "/metrics"}, Logger: logger})
 	}
 	// Whoever looks whether a pod is alive has no credentials.
 	return ingress.Guard(ingress.GuardOptions{Handler: admin, Authenticate: c.admin, Open: []string{"/healthz", "/readyz"}, Logger: logger})

@@ -122,6 +122,12 @@ line 2: sources[0].auth[0].mtls.allowedSANs[4]: "@a" is no name of a certificate
 			`line 2: admin.auth[0].hmac: requests to this port have no body that could be signed; use bearer, basic, mtls or kubernetes
 line 2: admin.auth[1].mtls: certificates of clients need an authority; write admin.tls.clientCAFile`,
 		},
+		"names of the operators' port": {
+			loopback + "admin: {hosts: [gateway.example.org, 'http://a', 'a:9090', '']}\n",
+			`line 2: admin.hosts[1]: "http://a" is no host's name; write one without scheme or port, such as gateway.example.org
+line 2: admin.hosts[2]: "a:9090" is no host's name; write one without scheme or port, such as gateway.example.org
+line 2: admin.hosts[3]: "" is no host's name; write one without scheme or port, such as gateway.example.org`,
+		},
 		"a certificate without its key": {
 			"webhooks: {address: 127.0.0.1:8080, tls: {certFile: F}}\n",
 			`line 1: webhooks.tls: a certificate needs its key; write both certFile and keyFile, or none of them`,

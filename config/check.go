@@ -64,6 +64,11 @@ func (c *Config) checkServers(k *checker) {
 	k.tls("webhooks.tls", &c.Webhooks.TLS)
 	k.tls("admin.tls", &c.Admin.TLS)
 	k.auth(c.Admin.Auth, authPlace{path: "admin.auth", tls: "admin.tls", encrypt: &c.Admin.TLS})
+	for i, host := range c.Admin.Hosts {
+		if errs := validation.IsDNS1123Subdomain(strings.ToLower(host)); len(errs) > 0 {
+			k.problem(fmt.Sprintf("admin.hosts[%d]", i), "%q is no host's name; write one without scheme or port, such as gateway.example.org", host)
+		}
+	}
 }
 
 func (c *Config) checkSources(k *checker) {

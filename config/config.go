@@ -70,6 +70,9 @@ type Admin struct {
 	TLS     TLS    `yaml:"tls"`
 	// Auth lists credentials of which any one suffices. Empty, everyone is let in.
 	Auth []Auth `yaml:"auth"`
+	// Hosts are the names that browsers may ask for, beside loopback's and IP
+	// addresses, where no credentials are asked for.
+	Hosts []string `yaml:"hosts"`
 }
 
 // Kubernetes says how the Kubernetes API is reached.

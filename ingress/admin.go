@@ -3,7 +3,9 @@ package ingress
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 )
 
@@ -46,7 +48,8 @@ type AdminOptions struct {
 	// Page serves what people look at: /, and what that leads to.
 	Page http.Handler
 	// Ready is asked for every probe, from many goroutines at once.
-	Ready func() Readiness
+	Ready  func() Readiness
+	Logger *slog.Logger
 }
 
 func (o *AdminOptions) validate() error {
@@ -61,6 +64,8 @@ func (o *AdminOptions) validate() error {
 		return errors.New("ingress: no page for the operators' port")
 	case o.Ready == nil:
 		return errors.New("ingress: no readiness for the operators' port")
+	case o.Logger == nil:
+		return errors.New("ingress: no logger for the operators' port")
 	default:
 		return nil
 	}
@@ -77,35 +82,62 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	mux.HandleFunc("GET /api/v1/explain/{key}", o.Explain)
 	mux.HandleFunc("GET /api/v1/shadow", o.Shadow)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		page(w, http.StatusOK, "text/plain; charset=utf-8", "alive\n")
+		page(w, http.StatusOK, "alive\n")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		state, status := o.Ready(), http.StatusOK
 		if !state.Ready() {
 			status = http.StatusServiceUnavailable
 		}
-		page(w, status, "text/plain; charset=utf-8", state.String())
+		page(w, status, state.String())
 	})
 	for _, pattern := range pagePatterns {
 		mux.Handle("GET "+pattern, o.Page)
 	}
-	return unsniffed(mux), nil
+	return harmless(contained(mux, o.Logger)), nil
 }
 
 // pagePatterns are what the page serves.
 var pagePatterns = [...]string{"/{$}", "/decisions", "/events", "/explain/{key}", "/static/"}
 
-// unsniffed has browsers take answers for what they say they are, so that what a
-// sender wrote is never a script.
-func unsniffed(next http.Handler) http.Handler {
+// harmless has browsers take answers for what they say they are and nothing more,
+// so that what a sender wrote is never a script, nor shown within or read by what
+// comes from elsewhere. The page says for itself what it needs beyond this.
+func harmless(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
 }
 
-func page(w http.ResponseWriter, status int, contentType, text string) {
-	w.Header().Set("Content-Type", contentType)
+// contained answers 500 where what is asked panics, and logs why: a fault in what
+// one operator asks for is nobody else's, and the answer says nothing of it.
+func contained(next http.Handler, logger *slog.Logger) http.Handler {
+	logger = logger.With("component", "ingress")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p) // it is how a handler ends a connection
+			default:
+				logger.LogAttrs(r.Context(), slog.LevelError, "panic while answering an operator", slog.String("path", clip(r.URL.Path)),
+					slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+				page(w, http.StatusInternalServerError, "internal error\n")
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func page(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	// An error means that nobody is there any more to be told.

@@ -1,9 +1,12 @@
 package ingress_test
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +24,7 @@ func TestAdmin(t *testing.T) {
 	shadow := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the same") }
 	h, err := ingress.NewAdmin(ingress.AdminOptions{
 		Metrics: metrics, Explain: explain, Shadow: shadow, Page: page, Ready: func() ingress.Readiness { return state },
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -77,8 +81,13 @@ func TestAdmin(t *testing.T) {
 			if test.path == "/readyz" && test.method == "GET" && string(body) != test.body {
 				t.Errorf("got %q, want %q", body, test.body)
 			}
-			if response.Header.Get("X-Content-Type-Options") != "nosniff" {
-				t.Error("a browser may take it for what it is not")
+			for name, want := range map[string]string{
+				"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "X-Frame-Options": "DENY",
+				"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store",
+			} {
+				if got := response.Header.Get(name); got != want {
+					t.Errorf("%s: %q, want %q", name, got, want)
+				}
 			}
 			if allow := response.Header.Get("Allow"); test.status == 405 && allow != "GET, HEAD" {
 				t.Errorf("Allow: %q", allow)
@@ -90,7 +99,7 @@ func TestAdmin(t *testing.T) {
 func TestNewAdminRefuses(t *testing.T) {
 	complete := ingress.AdminOptions{
 		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Shadow: http.NotFound, Page: http.NotFoundHandler(),
-		Ready: func() ingress.Readiness { return ingress.Readiness{} },
+		Ready: func() ingress.Readiness { return ingress.Readiness{} }, Logger: slog.New(slog.DiscardHandler),
 	}
 	if _, err := ingress.NewAdmin(complete); err != nil {
 		t.Fatal(err)
@@ -101,6 +110,7 @@ func TestNewAdminRefuses(t *testing.T) {
 		"shadow":    func(o *ingress.AdminOptions) { o.Shadow = nil },
 		"the page":  func(o *ingress.AdminOptions) { o.Page = nil },
 		"readiness": func(o *ingress.AdminOptions) { o.Ready = nil },
+		"a logger":  func(o *ingress.AdminOptions) { o.Logger = nil },
 	} {
 		o := complete
 		without(&o)
@@ -110,12 +120,42 @@ func TestNewAdminRefuses(t *testing.T) {
 	}
 }
 
+// A fault in what an operator asks for is answered, logged, and nobody else's.
+func TestAdminContainsPanics(t *testing.T) {
+	var log bytes.Buffer
+	h, err := ingress.NewAdmin(ingress.AdminOptions{
+		Metrics: http.NotFoundHandler(), Explain: func(http.ResponseWriter, *http.Request) { panic("a secret of the inside") }, Shadow: http.NotFound,
+		Page: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), Ready: func() ingress.Readiness { return ingress.Readiness{} },
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/explain/rr-1", nil))
+	if w.Code != http.StatusInternalServerError || w.Body.String() != "internal error\n" {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "a secret of the inside") || !strings.Contains(log.String(), "/api/v1/explain/rr-1") {
+		t.Errorf("logged is %s", log.String())
+	}
+	defer func() {
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+			t.Errorf("recovered %v, want that the connection ends", err)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+}
+
 // A connection never ends before the answer of a request that took all of its
 // time.
 func TestServerTimeouts(t *testing.T) {
 	s := ingress.NewServer("127.0.0.1:0", http.NotFoundHandler(), time.Minute, slog.New(slog.DiscardHandler))
 	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout < s.ReadHeaderTimeout || s.IdleTimeout <= 0 || s.MaxHeaderBytes <= 0 {
 		t.Errorf("%+v", s)
+	}
+	if s.HTTP2 == nil || s.HTTP2.MaxConcurrentStreams <= 0 || s.HTTP2.WriteByteTimeout <= 0 || s.ConnState == nil {
+		t.Errorf("HTTP/2 %+v, or connections, are not bounded", s.HTTP2)
 	}
 	if s.WriteTimeout <= s.ReadTimeout+time.Minute {
 		t.Errorf("%s to read, work and write", s.WriteTimeout)

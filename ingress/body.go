@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// bodyHint is where reading begins when the sender does not say how long
-	// the body is.
+	// bodyHint is where reading begins, however long the sender says that the
+	// body is: what it only announces must keep no other sender out.
 	bodyHint = 16 << 10
 	// maxPooledBytes is the largest buffer that is kept for the next request,
 	// some three hundred alerts. A few large bodies must not stay for ever.
@@ -49,10 +49,11 @@ const (
 	excessTimeout  = 2 * time.Second
 )
 
-// body is a request's body, and how many bytes in flight it holds.
+// body is a request's body, how many bytes in flight it holds, and how many it
+// may come to hold.
 type body struct {
 	*buffer
-	held int64
+	held, most int64
 }
 
 // receive reads the body whole, and checks what credentials depend on it.
@@ -70,21 +71,23 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, route *route, 
 }
 
 // read reads the body whole. What the sender announces is refused before it is
-// read where it is too much; what it does not announce is held as it comes.
+// read where it is too much, and is held as it comes: who announces much and
+// sends little would hold all that may be in flight at no cost.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) {
 	if r.ContentLength > h.MaxBodyBytes {
 		h.drainExcess(w, r)
 		return body{}, h.tooLarge()
 	}
-	hint := r.ContentLength
-	if hint < 0 {
-		hint = min(bodyHint, h.MaxBodyBytes)
+	most := r.ContentLength
+	if most < 0 {
+		most = h.MaxBodyBytes
 	}
+	hint := min(bodyHint, most)
 	if !h.bytes.TryAcquire(hint) {
 		return body{}, overloaded("bytes")
 	}
 	// One byte more lets the last read see the end without growing.
-	b := body{buffer: buffers.get(int(hint) + 1), held: hint}
+	b := body{buffer: buffers.get(int(hint) + 1), held: hint, most: most}
 	if refused := h.fill(&b, http.MaxBytesReader(w, r.Body, h.MaxBodyBytes)); refused != nil {
 		h.bytes.Release(b.held)
 		return body{}, refused
@@ -128,9 +131,9 @@ func (h *Handler) fill(b *body, from io.Reader) *refusal {
 	}
 }
 
-// grow doubles what b holds, up to the largest body.
+// grow doubles what b holds, up to all that there is to come.
 func (h *Handler) grow(b *body) bool {
-	more := min(b.held, h.MaxBodyBytes-b.held)
+	more := min(b.held, b.most-b.held)
 	if !h.bytes.TryAcquire(more) {
 		return false
 	}

@@ -41,6 +41,6 @@ func Guard(o GuardOptions) (http.Handler, error) {
 		logger.LogAttrs(r.Context(), slog.LevelWarn, "request refused", slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.Path)),
 			slog.String("remote", r.RemoteAddr), slog.Int("status", no.status), slog.String("error", clip(no.cause.Error())))
 		no.setHeader(w.Header())
-		page(w, no.status, "text/plain; charset=utf-8", no.detail+"\n")
+		page(w, no.status, no.detail+"\n")
 	}), nil
 }

@@ -204,6 +204,31 @@ func TestBytesInFlight(t *testing.T) {
 	}
 }
 
+// Who announces much and sends little keeps nobody out.
+func TestAnnouncedBytesAreNotHeld(t *testing.T) {
+	const limit = 1 << 20
+	f := mustNew(t, func(o *ingress.Options) { o.MaxBodyBytes, o.MaxInFlightBytes = limit, limit })
+	server := mustServe(t, f)
+	for range 8 {
+		connection, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		// The handler reads before it says that it may be sent.
+		fmt.Fprintf(connection, "POST /webhook/prometheus HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", limit)
+		line, err := bufio.NewReader(connection).ReadString('\n')
+		if err != nil || !strings.Contains(line, "100") {
+			t.Fatalf("answered %q: %v", line, err)
+		}
+	}
+	if response, err := server.Client().Post(server.URL+"/webhook/prometheus", "", strings.NewReader(padded(limit/2))); err != nil {
+		t.Error(err)
+	} else if mustAnswer(t, response); response.StatusCode != http.StatusAccepted {
+		t.Errorf("an honest sender is answered %d", response.StatusCode)
+	}
+}
+
 // A body of unknown length holds bytes as it comes, and gives all of them back.
 func TestUnannouncedBytesInFlight(t *testing.T) {
 	const limit = 1 << 20

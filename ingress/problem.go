@@ -106,12 +106,17 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	header["Content-Type"] = []string{contentType}
 	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	header["X-Content-Type-Options"] = noSniff
+	header["Cache-Control"] = noStore
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 
 // noSniff keeps browsers from taking an answer for a page.
 var noSniff = []string{"nosniff"}
+
+// noStore keeps caches from answering for the gateway: some statuses may be
+// kept where nothing else is said.
+var noStore = []string{"no-store"}
 
 // wholeSeconds rounds up, as Retry-After knows no fractions.
 func wholeSeconds(d time.Duration) int {

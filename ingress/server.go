@@ -21,13 +21,26 @@ const (
 	idleTimeout = 6 * time.Minute
 	// maxHeaderBytes leaves room for large tokens.
 	maxHeaderBytes = 64 << 10
+	// maxStreams is how many requests one HTTP/2 connection has under way. Who
+	// begins and takes back more is told to go, by net/http at four times as many.
+	maxStreams = 100
+	// streamBuffer and connectionBuffer are how much of bodies net/http takes in
+	// that nobody has asked for yet, in bytes: its least, of one stream and of
+	// all of a connection. A connection's memory is bounded by this.
+	streamBuffer, connectionBuffer = 64 << 10, 1 << 20
+	// pingAfter and pingTimeout end HTTP/2 connections whose other end has gone.
+	pingAfter, pingTimeout = time.Minute, 15 * time.Second
+	// stallTimeout ends HTTP/2 connections that take nothing of what is written.
+	stallTimeout = 15 * time.Second
+	// maxConnections bounds the connections of one listener. Each takes some 20 kB.
+	maxConnections = 4096
 )
 
 // NewServer returns a server for a handler that works on a request for at most
 // requestTimeout once it has been read. What net/http has to say goes to
 // logger.
 func NewServer(addr string, handler http.Handler, requestTimeout time.Duration, logger *slog.Logger) *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Addr:              addr,
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -37,5 +50,13 @@ func NewServer(addr string, handler http.Handler, requestTimeout time.Duration, 
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       slog.NewLogLogger(logger.With("component", "ingress").Handler(), slog.LevelWarn),
+		// All that comes is answered by the handler, "OPTIONS *" too.
+		DisableGeneralOptionsHandler: true,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamBuffer, MaxReceiveBufferPerConnection: connectionBuffer,
+			SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: stallTimeout,
+		},
 	}
+	server.ConnState = newConnections(maxConnections).changed
+	return server
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -47,7 +46,7 @@ func shuttingDown() *refusal {
 func checkContent(header http.Header, anyType bool) *refusal {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return &refusal{
-			status: http.StatusUnsupportedMediaType, detail: fmt.Sprintf("Content-Encoding %.64q is not supported, send the body as it is", encoding),
+			status: http.StatusUnsupportedMediaType, detail: "no Content-Encoding is supported, send the body as it is",
 			header: "Accept-Encoding", value: "identity",
 		}
 	}
@@ -61,7 +60,7 @@ func checkContent(header http.Header, anyType bool) *refusal {
 		return nil
 	}
 	return &refusal{
-		status: http.StatusUnsupportedMediaType, detail: fmt.Sprintf("Content-Type %.64q is not JSON", sent),
+		status: http.StatusUnsupportedMediaType, detail: "the Content-Type is not JSON; send application/json",
 		header: "Accept", value: "application/json",
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -129,7 +130,7 @@ func (w *worker) run(ctx context.Context, key digest, run func(context.Context) 
 		return verdict{failed: &failure{reason: Unavailable, cause: err}}
 	}
 	defer release()
-	v, keep := run(ctx)
+	v, keep := contained(ctx, run)
 	switch {
 	case v.failed == nil:
 		w.good.Add(key, v, keep)
@@ -139,4 +140,15 @@ func (w *worker) run(ctx context.Context, key digest, run func(context.Context) 
 		w.denied.Add(key, v, deniedFor)
 	}
 	return v
+}
+
+// contained calls run, and takes a panic for that it can't be told: it would end
+// the process, since singleflight's goroutine is nobody's request.
+func contained(ctx context.Context, run func(context.Context) (verdict, time.Duration)) (v verdict, keep time.Duration) {
+	defer func() {
+		if p := recover(); p != nil {
+			v, keep = verdict{failed: &failure{reason: Unavailable, cause: fmt.Errorf("panic: %v", p)}}, 0
+		}
+	}()
+	return run(ctx)
 }
