@@ -40,6 +40,8 @@ SIGNALS ?= 10000
 MINUTES ?= 10
 SCHEDULES ?= 100000
 SWAPS ?= 1000
+UPDATE ?=
+VULNDB ?=
 PACKAGES ?= ./...
 REFERENCE ?=
 ARGS ?=
@@ -107,6 +109,14 @@ events: setup build ## watch 5,000 Events while the replica that watches is kill
 .PHONY: soak
 soak: setup build ## run one gateway with Redis at full speed and print its memory each minute (MINUTES=10)
 	go run ./test/soak -minutes $(MINUTES)
+
+.PHONY: attack
+attack: setup build ## attack the gateway's executable in every way of docs/security-audit.md (3 minutes); UPDATE=1 writes its table anew
+	go test ./test/attack -count 1 -v -timeout 20m -long $(if $(UPDATE),-update)
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what the gateway calls, with the pinned govulncheck; needs https://vuln.go.dev
+	tools/run.sh govulncheck $(if $(VULNDB),-db $(VULNDB)) ./cmd/gateway
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s); `make test` runs their seeds
