@@ -204,6 +204,33 @@ func TestBytesInFlight(t *testing.T) {
 	}
 }
 
+// Behind what two readers may take for requests of different lengths there is no
+// further one on that connection.
+func TestAmbiguousFramesEndConnections(t *testing.T) {
+	server := mustServe(t, mustNew(t, nil))
+	for request, ends := range map[string]bool{
+		"POST /webhook/prometheus HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}":                                      false,
+		"POST /webhook/prometheus HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n":                      true,
+		"POST /webhook/prometheus HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": true,
+		"POST /webhook/prometheus HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}":                       true,
+	} {
+		connection, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		fmt.Fprint(connection, request)
+		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.Close != ends {
+			t.Errorf("%q: the connection ends: %t", request, response.Close)
+		}
+	}
+}
+
 // Who announces much and sends little keeps nobody out.
 func TestAnnouncedBytesAreNotHeld(t *testing.T) {
 	const limit = 1 << 20

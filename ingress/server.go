@@ -42,7 +42,7 @@ const (
 func NewServer(addr string, handler http.Handler, requestTimeout time.Duration, logger *slog.Logger) *http.Server {
 	server := &http.Server{
 		Addr:              addr,
-		Handler:           handler,
+		Handler:           framed(handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		// It runs from the end of the header, over reading and working.
@@ -59,4 +59,19 @@ func NewServer(addr string, handler http.Handler, requestTimeout time.Duration, 
 	}
 	server.ConnState = newConnections(maxConnections).changed
 	return server
+}
+
+// framed ends connections behind requests whose length two readers may see
+// differently. Net/http lets chunks win over a Content-Length, which it then hides,
+// and takes chunks of HTTP/1.0 for no body; a proxy before it that does the opposite
+// would send on a second request that nobody has checked. RFC 9112 (6.1) asks for the
+// connection's end; senders in use give a length, in HTTP/1.1 or HTTP/2, and notice
+// nothing.
+func framed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 && (len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)) {
+			w.Header()["Connection"] = []string{"close"}
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,8 @@ func shuttingDown() *refusal {
 // checkContent lets pass what may be JSON, what does not say what it is, and any type
 // where the body is but a part.
 func checkContent(header http.Header, anyType bool) *refusal {
-	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+	encoded := func(how string) bool { return how != "" && !strings.EqualFold(how, "identity") }
+	if slices.ContainsFunc(header["Content-Encoding"], encoded) {
 		return &refusal{
 			status: http.StatusUnsupportedMediaType, detail: "no Content-Encoding is supported, send the body as it is",
 			header: "Accept-Encoding", value: "identity",

@@ -344,6 +344,13 @@ func TestStatuses(t *testing.T) {
 		{name: "nearly JSON", request: post(names("created")), header: map[string]string{"Content-Type": "application/jsonx"}, status: 415},
 		{name: "no type at all", request: post(names("created")), header: map[string]string{"Content-Type": "; ;"}, status: 415},
 		{
+			name: "identity, then gzip", request: func() *http.Request {
+				r := post(names("created"))
+				r.Header["Content-Encoding"] = []string{"identity", "gzip"}
+				return r
+			}(), status: 415, detail: "no Content-Encoding is supported",
+		},
+		{
 			name: "gzip", request: post(names("created")), header: map[string]string{"Content-Encoding": "gzip"}, status: 415,
 			detail: "no Content-Encoding is supported", sent: map[string]string{"Accept-Encoding": "identity"},
 		},

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kubernaut.io/gateway"
@@ -34,6 +35,8 @@ func (s *Sink) Past(ctx context.Context, key string, n int) ([]Past, error) {
 			return nil, fmt.Errorf("look for requests of %s: %w", key, err)
 		}
 		requests = list.Items
+	} else if len(content.IsPathSegmentName(key)) > 0 {
+		return nil, nil // nothing goes by such a name
 	} else {
 		rr, err := s.api.get(ctx, key)
 		switch {
