@@ -117,7 +117,7 @@ func New(o Options) (*App, error) {
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
 		Sources: sourceNames(c), Watches: watchNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
-		AuthFailures: auth.Failures(), CertificateExpiry: a.certificateExpiry,
+		AuthFailures: auth.Failures(), Limits: ingress.Limits, CertificateExpiry: a.certificateExpiry,
 		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
 		PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
 	})
@@ -209,6 +209,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	a.handler, err = ingress.New(ingress.Options{
 		Sources: sources(c, a.readers, a.credentials), Processor: a.pipeline, Observer: looking{metrics, a.past.feed}, Logger: a.options.Logger,
 		Heard: a.past.heard, Exchanged: a.audit.exchanged(), Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
+		TrustedProxies: c.Webhooks.Proxies(),
 	})
 	if err != nil {
 		return err

@@ -20,9 +20,9 @@ type reader struct {
 	decode func(body []byte) (gateway.Batch, error)
 	// wrapping is nil for formats that are in the body alone.
 	wrapping *ingress.Wrapping
-	// retries says that the format's senders retry a 429. Grafana retries no status: what
-	// failed comes again with its group's next notification. Of other senders that post
-	// JSON most retry 5xx.
+	// retries says that a sender of the format is told 429 when it sends too much.
+	// Alertmanager is not: it retries 5xx alone. Grafana retries no status: what failed
+	// comes again with its group's next notification.
 	retries bool
 }
 
@@ -35,7 +35,7 @@ func newReader(s *config.Source, timeout time.Duration) (reader, error) {
 	case config.FormatKubernetesEvent:
 		return reader{decode: k8sevent.Decode, retries: true}, nil
 	case config.FormatGrafana:
-		return reader{decode: grafana.Decode}, nil
+		return reader{decode: grafana.Decode, retries: true}, nil
 	case config.FormatCloudEvents:
 		m, err := mapping.Compile(mappingOf(s, timeout))
 		if err != nil {
@@ -50,7 +50,7 @@ func newReader(s *config.Source, timeout time.Duration) (reader, error) {
 		if err != nil {
 			return reader{}, err
 		}
-		return reader{decode: m.Decode}, nil
+		return reader{decode: m.Decode, retries: true}, nil
 	default:
 		return reader{}, fmt.Errorf("%q is not a format", s.Format)
 	}
@@ -125,14 +125,17 @@ var aliases = map[string][]string{
 	"k8s-event":  {"/api/v1/signals/kubernetes-event"},
 }
 
+func rate(perSecond float64, burst int) ingress.Rate {
+	return ingress.Rate{SignalsPerSecond: perSecond, Burst: burst}
+}
+
 func sources(c *config.Config, readers map[string]reader, who *credentials) []ingress.Source {
 	sources := make([]ingress.Source, len(c.Sources))
 	for i, s := range c.Sources {
 		r := readers[s.Name]
-		perSecond, burst := s.RateLimit.Limit()
 		sources[i] = ingress.Source{
 			Name: s.Name, Decode: r.decode, Wrapping: r.wrapping, Authenticate: who.sources[i], Aliases: aliases[s.Name],
-			RetriesOn429: r.retries, SignalsPerSecond: perSecond, Burst: burst,
+			RetriesOn429: r.retries, Rate: rate(s.RateLimit.Limit()), PerClient: rate(s.RateLimit.PerClient.Limit()),
 		}
 	}
 	return sources

@@ -62,6 +62,7 @@ func (c *Config) checkServers(k *checker) {
 	}
 	k.file("kubernetes.kubeconfig", c.Kubernetes.Kubeconfig)
 	k.tls("webhooks.tls", &c.Webhooks.TLS)
+	c.Webhooks.checkProxies(k)
 	k.tls("admin.tls", &c.Admin.TLS)
 	k.auth(c.Admin.Auth, authPlace{path: "admin.auth", tls: "admin.tls", encrypt: &c.Admin.TLS})
 	for i, host := range c.Admin.Hosts {
@@ -90,7 +91,7 @@ func (c *Config) checkSources(k *checker) {
 		s.checkMapping(k, at+".mapping")
 		s.checkOpen(k, at+".auth", open, c.Webhooks.Address)
 		k.auth(s.Auth, authPlace{path: at + ".auth", tls: "webhooks.tls", encrypt: &c.Webhooks.TLS, signed: true})
-		s.RateLimit.check(k, at+".rateLimit")
+		s.RateLimit.check(k, at+".rateLimit", s.Auth)
 		s.Watch.check(k, at+".watch", s.Format)
 	}
 }
@@ -130,18 +131,6 @@ func (s *Source) checkOpen(k *checker, path string, open bool, address string) {
 			"name some, such as auth: [{bearer: {tokenFile: FILE}}], write auth: [{none: {}}] to take signals from everyone, "+
 			"or listen on loopback, 127.0.0.1:PORT", s.Name, address)
 		k.problems[len(k.problems)-1].because = "webhooks.address"
-	}
-}
-
-func (l RateLimit) check(k *checker, path string) {
-	if r := l.SignalsPerSecond; r < 0 || r > maxRate {
-		k.problem(path+".signalsPerSecond", "%v is not from 0 to %d; 0 means no limit", r, maxRate)
-	}
-	switch {
-	case l.Burst < 0:
-		k.problem(path+".burst", "%d is less than 0", l.Burst)
-	case l.Burst > 0 && l.SignalsPerSecond == 0:
-		k.problem(path+".burst", "%d has no effect without signalsPerSecond", l.Burst)
 	}
 }
 

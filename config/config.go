@@ -52,6 +52,9 @@ type Webhooks struct {
 	MaxBodyBytes   int64         `yaml:"maxBodyBytes"`
 	RequestTimeout time.Duration `yaml:"requestTimeout"`
 	TLS            TLS           `yaml:"tls"`
+	// TrustedProxies are CIDRs of those who are believed when they say for whom
+	// they send. Empty, headers that do so mean nothing.
+	TrustedProxies []string `yaml:"trustedProxies"`
 }
 
 // TLS names the files of a TLS server.
@@ -165,14 +168,6 @@ type MappingResource struct {
 	Kind       string `yaml:"kind"`
 	Namespace  string `yaml:"namespace"`
 	Name       string `yaml:"name"`
-}
-
-// RateLimit bounds how fast signals are taken from a source. The zero RateLimit
-// does not bound them.
-type RateLimit struct {
-	SignalsPerSecond float64 `yaml:"signalsPerSecond"`
-	// Burst is how many may come at once. 0 means as many as in one second.
-	Burst int `yaml:"burst"`
 }
 
 // Resources that a fingerprint may be computed over.

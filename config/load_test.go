@@ -71,7 +71,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := mustParse(t, `
-webhooks: {address: "[::1]:1", maxBodyBytes: 2, requestTimeout: 3s, tls: {certFile: "", keyFile: "", clientCAFile: "", required: false}}
+webhooks: {address: "[::1]:1", maxBodyBytes: 2, requestTimeout: 3s, tls: {certFile: "", keyFile: "", clientCAFile: "", required: false}, trustedProxies: [10.0.0.0/8]}
 admin: {address: "localhost:4"}
 namespace: five
 cluster: six
@@ -88,7 +88,7 @@ sources:
   - name: seven
     format: kubernetes-event
     auth: [{none: {}}, none: ]
-    rateLimit: {signalsPerSecond: 0.8, burst: 9}
+    rateLimit: {signalsPerSecond: 0.8, burst: 9, perClient: {signalsPerSecond: 0.5, burst: 3}}
     watch: {enabled: false, namespaces: [ten], reasons: {include: [eleven], exclude: [twelve]}}
   - name: mapped
     format: json
@@ -123,7 +123,7 @@ audit: {file: `+dir+`/audit.jsonl, maxBytes: 65539, maxFiles: 39, keyFile: `+kub
 shutdownDelay: 0
 `)
 	want := &config.Config{
-		Webhooks:   config.Webhooks{Address: "[::1]:1", MaxBodyBytes: 2, RequestTimeout: 3 * time.Second},
+		Webhooks:   config.Webhooks{Address: "[::1]:1", MaxBodyBytes: 2, RequestTimeout: 3 * time.Second, TrustedProxies: []string{"10.0.0.0/8"}},
 		Admin:      config.Admin{Address: "localhost:4"},
 		Namespace:  "five",
 		Cluster:    "six",
@@ -136,7 +136,7 @@ shutdownDelay: 0
 		Sources: []config.Source{{
 			Name: "seven", Format: config.FormatKubernetesEvent,
 			Auth:      []config.Auth{{None: &struct{}{}}, {None: &struct{}{}}},
-			RateLimit: config.RateLimit{SignalsPerSecond: 0.8, Burst: 9},
+			RateLimit: config.RateLimit{SignalsPerSecond: 0.8, Burst: 9, PerClient: config.ClientLimit{SignalsPerSecond: 0.5, Burst: 3}},
 			Watch: config.Watch{
 				Namespaces: []string{"ten"},
 				Reasons:    config.Reasons{Include: []string{"eleven"}, Exclude: []string{"twelve"}},

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"math"
 	"reflect"
 
 	"kubernaut.io/gateway"
@@ -147,15 +146,6 @@ func (c *Config) revision() string {
 	}
 	sum := sha256.Sum256(rules)
 	return hex.EncodeToString(sum[:])
-}
-
-// Limit returns how many signals a source may send in a second, 0 for any
-// number, and how many at once.
-func (l RateLimit) Limit() (perSecond float64, burst int) {
-	if l.Burst == 0 {
-		return l.SignalsPerSecond, int(math.Ceil(l.SignalsPerSecond))
-	}
-	return l.SignalsPerSecond, l.Burst
 }
 
 // plain returns words as the domain takes them.

@@ -83,6 +83,7 @@ type silent struct{}
 func (silent) Began()                              {}
 func (silent) Answered(string, int, time.Duration) {}
 func (silent) Truncated(string, int)               {}
+func (silent) Limited(string, string)              {}
 
 // nowhere is a response that nobody reads.
 type nowhere struct{ header http.Header }

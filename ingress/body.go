@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"kubernaut.io/gateway/ingress/fair"
 )
 
 const (
@@ -58,12 +60,12 @@ type body struct {
 
 // receive reads the body whole, and checks what credentials depend on it.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, route *route, check BodyCheck) (body, *refusal) {
-	b, refused := h.read(w, r)
+	b, refused := h.read(w, r, route)
 	if refused != nil || check == nil {
 		return b, refused
 	}
 	if refused := denial(check(b.bytes), route.Authenticate); refused != nil {
-		h.bytes.Release(b.held)
+		route.bytes.Give(b.held)
 		buffers.put(b.buffer)
 		return body{}, refused
 	}
@@ -73,7 +75,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, route *route, 
 // read reads the body whole. What the sender announces is refused before it is
 // read where it is too much, and is held as it comes: who announces much and
 // sends little would hold all that may be in flight at no cost.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, route *route) (body, *refusal) {
 	if r.ContentLength > h.MaxBodyBytes {
 		h.drainExcess(w, r)
 		return body{}, h.tooLarge()
@@ -83,13 +85,13 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body, *refusal) 
 		most = h.MaxBodyBytes
 	}
 	hint := min(bodyHint, most)
-	if !h.bytes.TryAcquire(hint) {
-		return body{}, overloaded("bytes")
+	if !route.bytes.Take(hint) {
+		return body{}, route.overloaded(LimitBytes)
 	}
 	// One byte more lets the last read see the end without growing.
 	b := body{buffer: buffers.get(int(hint) + 1), held: hint, most: most}
-	if refused := h.fill(&b, http.MaxBytesReader(w, r.Body, h.MaxBodyBytes)); refused != nil {
-		h.bytes.Release(b.held)
+	if refused := h.fill(&b, route, http.MaxBytesReader(w, r.Body, h.MaxBodyBytes)); refused != nil {
+		route.bytes.Give(b.held)
 		return body{}, refused
 	}
 	return b, nil
@@ -107,7 +109,7 @@ func (h *Handler) drainExcess(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *Handler) fill(b *body, from io.Reader) *refusal {
+func (h *Handler) fill(b *body, route *route, from io.Reader) *refusal {
 	for {
 		free := b.bytes[len(b.bytes):min(int64(cap(b.bytes)), b.held+1)]
 		n, err := from.Read(free)
@@ -125,16 +127,16 @@ func (h *Handler) fill(b *body, from io.Reader) *refusal {
 				cause: err, retryAfter: retryOverload,
 			}
 		}
-		if int64(len(b.bytes)) > b.held && !h.grow(b) {
-			return overloaded("bytes")
+		if int64(len(b.bytes)) > b.held && !h.grow(b, route.bytes) {
+			return route.overloaded(LimitBytes)
 		}
 	}
 }
 
 // grow doubles what b holds, up to all that there is to come.
-func (h *Handler) grow(b *body) bool {
+func (h *Handler) grow(b *body, holding *fair.Account) bool {
 	more := min(b.held, b.most-b.held)
-	if !h.bytes.TryAcquire(more) {
+	if !holding.Take(more) {
 		return false
 	}
 	b.held += more

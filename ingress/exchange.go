@@ -22,7 +22,8 @@ type Exchange struct {
 	// Principal is whom the credentials stand for, as Identify was told; empty for
 	// nobody.
 	Principal string
-	// Client is the address of the connection's other end.
+	// Client is the address of the connection's other end, with its port; or the
+	// one that a trusted proxy forwards for.
 	Client string
 	// UserAgent, Method and Path are as the sender chose them.
 	UserAgent, Method, Path string
@@ -49,7 +50,7 @@ func (h *Handler) observed(r *http.Request, source, id string) (*http.Request, *
 		return r, nil
 	}
 	x := &Exchange{
-		RequestID: id, Source: source, Client: r.RemoteAddr, UserAgent: r.UserAgent(), Method: r.Method, Path: r.URL.Path,
+		RequestID: id, Source: source, Client: h.client(r), UserAgent: r.UserAgent(), Method: r.Method, Path: r.URL.Path,
 	}
 	return r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)), x
 }

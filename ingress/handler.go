@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/ingress/fair"
 )
 
 // Limits that hold where Options leave them at zero.
@@ -37,7 +38,7 @@ const (
 	// be told that time is out.
 	DefaultMaxInFlightSignals = 10_000
 	// defaultInFlightBodies is how many bodies of the largest size are held
-	// at once.
+	// at once, if no more are needed for each source to have one.
 	defaultInFlightBodies = 8
 )
 
@@ -59,6 +60,8 @@ type Observer interface {
 	Answered(source string, status int, took time.Duration)
 	// Truncated says that a sender left out alerts of a batch.
 	Truncated(source string, alerts int)
+	// Limited says that a request was refused for one of Limits.
+	Limited(source, limit string)
 }
 
 // Options is what a Handler is made of. Limits that are zero take their
@@ -83,10 +86,16 @@ type Options struct {
 	MaxBodyBytes int64
 	// RequestTimeout is how long the signals of one request may take.
 	RequestTimeout time.Duration
-	// MaxInFlightSignals and MaxInFlightBytes bound what is worked on at once.
-	// MaxInFlightBytes counts bodies, and is no less than MaxBodyBytes.
+	// MaxInFlightSignals and MaxInFlightBytes bound what is worked on at once. Half
+	// of each is divided among the sources, so that none can take another's part;
+	// the other half is for whoever comes. MaxInFlightBytes counts bodies, and has
+	// room for one of MaxBodyBytes in each source's part.
 	MaxInFlightSignals int64
 	MaxInFlightBytes   int64
+
+	// TrustedProxies are believed when they say for whom they send. It changes who
+	// a client is, for limits and for those who are told of requests.
+	TrustedProxies Proxies
 }
 
 // Heard is a request whose signals were decided.
@@ -115,7 +124,7 @@ func (o *Options) setDefaults() {
 		o.MaxInFlightSignals = DefaultMaxInFlightSignals
 	}
 	if o.MaxInFlightBytes == 0 {
-		o.MaxInFlightBytes = defaultInFlightBodies * o.MaxBodyBytes
+		o.MaxInFlightBytes = max(defaultInFlightBodies, 2*int64(len(o.Sources))) * o.MaxBodyBytes
 	}
 }
 
@@ -132,8 +141,10 @@ func (o *Options) validate() error {
 	need(gateway.IsDNSLabel(o.Namespace), "namespace %q is not an RFC 1123 label", o.Namespace)
 	need(o.MaxBodyBytes > 0, "at most %d bytes in a body let none in", o.MaxBodyBytes)
 	need(o.RequestTimeout > 0, "a request timeout of %s lets none in", o.RequestTimeout)
-	need(o.MaxInFlightSignals > 0, "at most %d signals in flight let none in", o.MaxInFlightSignals)
-	need(o.MaxInFlightBytes >= o.MaxBodyBytes, "%d bytes in flight are less than one body of %d", o.MaxInFlightBytes, o.MaxBodyBytes)
+	n := int64(len(o.Sources))
+	need(o.MaxInFlightSignals >= max(n, 1), "at most %d signals in flight let none in of some of %d sources", o.MaxInFlightSignals, n)
+	need(fair.Divide(o.MaxInFlightBytes, len(o.Sources)).Each >= o.MaxBodyBytes,
+		"half of %d bytes in flight has no room for one body of %d of each of %d sources", o.MaxInFlightBytes, o.MaxBodyBytes, n)
 	for _, s := range o.Sources {
 		problems = append(problems, s.validate())
 	}
@@ -143,9 +154,7 @@ func (o *Options) validate() error {
 // Handler serves the webhooks of all sources. It is safe for concurrent use.
 type Handler struct {
 	Options
-	routes  map[string]*route
-	signals *semaphore.Weighted
-	bytes   *semaphore.Weighted
+	routes map[string]*route
 	// requestPrefix is all of an answer's remediationRequest before its name.
 	requestPrefix string
 	held, leaving atomic.Bool
@@ -162,7 +171,8 @@ func New(o Options) (*Handler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	routes, err := routesOf(o.Sources)
+	n := len(o.Sources)
+	routes, err := routesOf(o.Sources, fair.NewPool(fair.Divide(o.MaxInFlightSignals, n)), fair.NewPool(fair.Divide(o.MaxInFlightBytes, n)))
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +180,6 @@ func New(o Options) (*Handler, error) {
 	return &Handler{
 		Options:       o,
 		routes:        routes,
-		signals:       semaphore.NewWeighted(o.MaxInFlightSignals),
-		bytes:         semaphore.NewWeighted(o.MaxInFlightBytes),
 		working:       semaphore.NewWeighted(math.MaxInt64),
 		requestPrefix: `,"remediationRequest":{"namespace":"` + o.Namespace + `","name":`,
 	}, nil

@@ -158,7 +158,7 @@ func checkOverloaded(t *testing.T, f *fixture, r *http.Request, what string) {
 
 func TestSignalsInFlight(t *testing.T) {
 	b := newBlocking()
-	f := mustNew(t, func(o *ingress.Options) { o.Processor, o.MaxInFlightSignals = b, 3 })
+	f := mustNew(t, func(o *ingress.Options) { o.Processor, o.MaxInFlightSignals = b, 4 }) // 3 for one source alone
 	two := hold(t, f, b, post(names("duplicate", "duplicate")))
 	checkOverloaded(t, f, post(names("duplicate", "duplicate")), "signals")
 	one := hold(t, f, b, post(names("duplicate")))
@@ -169,6 +169,9 @@ func TestSignalsInFlight(t *testing.T) {
 	checkOverloaded(t, f, unread, "signals")
 	if two() != 202 || one() != 202 {
 		t.Error("what was in flight was not accepted")
+	}
+	if got := f.observer.limited["prometheus signals"]; got != 3 {
+		t.Errorf("%d are counted as limited", got)
 	}
 	// More than the limit is taken alone.
 	all := hold(t, f, b, post(names("duplicate", "duplicate", "duplicate", "duplicate")))
@@ -184,7 +187,12 @@ func TestSignalsInFlight(t *testing.T) {
 
 func TestBytesInFlight(t *testing.T) {
 	b := newBlocking()
-	f := mustNew(t, func(o *ingress.Options) { o.Processor, o.MaxInFlightBytes = b, maxBody })
+	f := mustNew(t, func(o *ingress.Options) { o.Processor, o.MaxInFlightBytes = b, 4*maxBody })
+	// One source alone has room for three bodies.
+	for range 2 {
+		whole := hold(t, f, b, post(padded(maxBody)))
+		defer whole()
+	}
 	first := hold(t, f, b, post(padded(maxBody-100)))
 	// The body is not asked for: reading it would fail otherwise.
 	unread := post("")
@@ -260,7 +268,11 @@ func TestAnnouncedBytesAreNotHeld(t *testing.T) {
 func TestUnannouncedBytesInFlight(t *testing.T) {
 	const limit = 1 << 20
 	b := newBlocking()
-	f := mustNew(t, func(o *ingress.Options) { o.Processor, o.MaxBodyBytes, o.MaxInFlightBytes = b, limit, limit })
+	f := mustNew(t, func(o *ingress.Options) { o.Processor, o.MaxBodyBytes, o.MaxInFlightBytes = b, limit, 4*limit })
+	for range 2 {
+		whole := hold(t, f, b, post(padded(limit)))
+		defer whole()
+	}
 	half := hold(t, f, b, post(padded(limit/2)))
 	grows := post(padded(limit/2 + 100))
 	grows.ContentLength = -1
@@ -317,9 +329,12 @@ func TestRateLimit(t *testing.T) {
 				refused(1, "1")
 				time.Sleep(500 * time.Millisecond)
 				taken(1)
+				// Where nothing is left, nobody looks how many would come.
+				refused(100, "2")
+				time.Sleep(2 * time.Second)
 				// Above the burst all of it is needed, and that comes.
-				refused(100, "8")
-				time.Sleep(8 * time.Second)
+				refused(100, "6")
+				time.Sleep(6 * time.Second)
 				taken(100)
 				refused(1, "2")
 			})
@@ -350,7 +365,7 @@ func TestRateLimitIsPerSource(t *testing.T) {
 // Many at once: each has its own answer, whole and with its own id, and all
 // that was held is given back.
 func TestConcurrently(t *testing.T) {
-	f := mustNew(t, func(o *ingress.Options) { o.MaxInFlightSignals, o.MaxInFlightBytes = 40, 2*maxBody })
+	f := mustNew(t, func(o *ingress.Options) { o.MaxInFlightSignals, o.MaxInFlightBytes = 40, 4*maxBody })
 	f.processor.decide = func(_ context.Context, _ int, s *gateway.Signal) gateway.Decision {
 		return gateway.Decision{Outcome: gateway.Duplicate, Reason: gateway.ReasonInProgress, Request: s.Name}
 	}

@@ -37,13 +37,18 @@ type refusal struct {
 	header, value string
 	// challenges are what credentials are asked for with.
 	challenges []string
+	// limit is which of Limits was met, and by whom; empty for none.
+	limit string
+	by    *route
 	// decisions tell what became of each signal, where they were processed.
 	decisions []gateway.Decision
 }
 
 // refuse answers with a problem document, logs it, and returns its status.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, id string, no *refusal) int {
-	h.logRefusal(r, id, no)
+	if add, say := h.complain(no); say {
+		h.logRefusal(r, id, no, add)
+	}
 	refused(r, no)
 	no.setHeader(w.Header())
 	b := buffers.get(maxDetailBytes)
@@ -84,19 +89,19 @@ func (h *Handler) appendProblem(b []byte, id string, no *refusal) []byte {
 	return append(b, "}\n"...)
 }
 
-func (h *Handler) logRefusal(r *http.Request, id string, no *refusal) {
+func (h *Handler) logRefusal(r *http.Request, id string, no *refusal, add []slog.Attr) {
 	attrs := []slog.Attr{
 		slog.String("requestId", id),
 		slog.String("method", clip(r.Method)),
 		slog.String("path", clip(r.URL.Path)),
-		slog.String("remote", r.RemoteAddr),
+		slog.String("remote", h.client(r)),
 		slog.Int("status", no.status),
 		slog.String("reason", clip(no.detail)),
 	}
 	if no.cause != nil {
 		attrs = append(attrs, slog.String("error", clip(no.cause.Error())))
 	}
-	h.Logger.LogAttrs(r.Context(), slog.LevelWarn, "webhook refused", attrs...)
+	h.Logger.LogAttrs(r.Context(), slog.LevelWarn, "webhook refused", append(attrs, add...)...)
 }
 
 // write sends a whole response. An error means that the sender has gone, which

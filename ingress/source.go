@@ -3,13 +3,11 @@ package ingress
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 
-	"golang.org/x/time/rate"
-
 	gateway "kubernaut.io/gateway"
+	"kubernaut.io/gateway/ingress/fair"
 )
 
 // pathPrefix is before the name of each source in its path.
@@ -30,14 +28,13 @@ type Source struct {
 	Authenticate Authenticator
 	// Aliases are further paths, in full.
 	Aliases []string
-	// RetriesOn429 says that the format's senders retry a 429. The others are
-	// told 503 when they send too much.
+	// RetriesOn429 says that the source's senders are told 429 when they send too
+	// much. The others, of a format whose senders retry 5xx alone, are told 503.
 	RetriesOn429 bool
-	// SignalsPerSecond limits what the source sends, 0 for no limit.
-	SignalsPerSecond float64
-	// Burst is how many signals may come at once; 0 stands for what the rate
-	// allows in a second.
-	Burst int
+	// Rate limits what the source sends, and PerClient what each of its clients
+	// does: an IPv4 address, or a /64 of IPv6.
+	Rate
+	PerClient Rate
 }
 
 // Wrapping makes a body in JSON of a request whose headers say a part of what there is
@@ -73,29 +70,40 @@ func (s *Source) validate() error {
 		return fmt.Errorf("ingress: source %s: a wrapping lacks one of its functions", s.Name)
 	case s.Authenticate == nil:
 		return fmt.Errorf("ingress: source %s: no authenticator", s.Name)
-	case s.SignalsPerSecond < 0 || math.IsNaN(s.SignalsPerSecond) || math.IsInf(s.SignalsPerSecond, 0):
-		return fmt.Errorf("ingress: source %s: %v signals per second are no rate", s.Name, s.SignalsPerSecond)
-	case s.Burst < 0:
-		return fmt.Errorf("ingress: source %s: a burst of %d lets nothing in", s.Name, s.Burst)
-	default:
-		return nil
 	}
+	for _, limit := range []Rate{s.Rate, s.PerClient} {
+		if err := limit.validate(); err != nil {
+			return fmt.Errorf("ingress: source %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // route is a source with what it needs to be served.
 type route struct {
 	Source
-	// limiter is nil where there is no limit.
-	limiter *rate.Limiter
+	// bucket and clients are nil where there is no limit.
+	bucket  *bucket
+	clients *clients
+	// signals and bytes are what it has in flight.
+	signals, bytes *fair.Account
+	complaints     *complaints
 }
 
-// routesOf returns the routes by path. Paths are looked up whole: what a
+// routesOf returns the routes by path, which share the bounds. Paths are looked up whole: what a
 // ServeMux would redirect or answer by itself gets a problem document too.
-func routesOf(sources []Source) (map[string]*route, error) {
+func routesOf(sources []Source, signals, bytes *fair.Pool) (map[string]*route, error) {
 	routes := make(map[string]*route)
 	var problems []error
 	for _, s := range sources {
-		r := &route{Source: s, limiter: s.limiter()}
+		perClient, err := newClients(s.PerClient, maxClients)
+		if err != nil {
+			return nil, err
+		}
+		r := &route{
+			Source: s, bucket: s.bucket(), clients: perClient, complaints: newComplaints(),
+			signals: signals.Account(), bytes: bytes.Account(),
+		}
 		for _, path := range append([]string{pathPrefix + s.Name}, s.Aliases...) {
 			switch taken, ok := routes[path]; {
 			case ok:
@@ -108,15 +116,4 @@ func routesOf(sources []Source) (map[string]*route, error) {
 		}
 	}
 	return routes, errors.Join(problems...)
-}
-
-func (s *Source) limiter() *rate.Limiter {
-	if s.SignalsPerSecond == 0 {
-		return nil
-	}
-	burst := s.Burst
-	if burst == 0 {
-		burst = int(min(math.Ceil(s.SignalsPerSecond), math.MaxInt32))
-	}
-	return rate.NewLimiter(rate.Limit(s.SignalsPerSecond), burst)
 }

@@ -40,7 +40,7 @@ func (h *Handler) Take(ctx context.Context, source string, body []byte) error {
 	for i := range batch.Signals {
 		batch.Signals[i].Source = route.Name
 	}
-	release, refused := h.enter(route, len(batch.Signals))
+	release, refused := (&limits{route: route}).enter(len(batch.Signals))
 	if refused != nil {
 		return errors.New(refused.detail)
 	}

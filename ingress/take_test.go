@@ -17,7 +17,7 @@ func TestTake(t *testing.T) {
 	h, err := ingress.New(ingress.Options{
 		Sources: []ingress.Source{
 			{Name: "events", Decode: decode, Authenticate: ingress.None{}},
-			{Name: "slow", Decode: decode, Authenticate: ingress.None{}, SignalsPerSecond: 0.001, Burst: 1},
+			{Name: "slow", Decode: decode, Authenticate: ingress.None{}, Rate: ingress.Rate{SignalsPerSecond: 0.001, Burst: 1}},
 		},
 		Processor: &processor{decide: byName}, Observer: &observer{}, Logger: slog.New(slog.DiscardHandler),
 		Namespace: "default", MaxBodyBytes: maxBody, Heard: func(told ingress.Heard) { heard = append(heard, told) },

@@ -70,20 +70,24 @@ func checkContent(header http.Header, anyType bool) *refusal {
 // webhook reads the body of an admitted request, has its signals processed and
 // says what became of them.
 func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, id string, check BodyCheck) int {
-	if h.full() {
-		return h.refuse(w, r, id, overloaded("signals"))
+	if route.signals.Full() {
+		return h.refuse(w, r, id, route.overloaded(LimitSignals))
+	}
+	limits := h.limits(r, route)
+	if refused := limits.spent(); refused != nil {
+		return h.refuse(w, r, id, refused)
 	}
 	body, refused := h.receive(w, r, route, check)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}
-	defer h.bytes.Release(body.held)
+	defer route.bytes.Give(body.held)
 
 	text, batch, refused := h.decode(r, route, id, body.bytes)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}
-	release, refused := h.enter(route, len(batch.Signals))
+	release, refused := limits.enter(len(batch.Signals))
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
 	}

@@ -76,6 +76,7 @@ type observer struct {
 	inFlight  int
 	answers   []answered
 	truncated map[string]int
+	limited   map[string]int
 }
 
 func (o *observer) Began() {
@@ -98,6 +99,15 @@ func (o *observer) Truncated(source string, alerts int) {
 		o.truncated = make(map[string]int)
 	}
 	o.truncated[source] += alerts
+}
+
+func (o *observer) Limited(source, limit string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.limited == nil {
+		o.limited = make(map[string]int)
+	}
+	o.limited[source+" "+limit]++
 }
 
 // decode reads {"names": [...], "truncated": n}; blanks after it are free.
@@ -467,12 +477,12 @@ func TestRequestIDs(t *testing.T) {
 }
 
 func TestPanicIsOurFault(t *testing.T) {
-	f := mustNew(t, func(o *ingress.Options) { o.MaxInFlightSignals, o.MaxInFlightBytes = 1, maxBody })
+	f := mustNew(t, func(o *ingress.Options) { o.MaxInFlightSignals, o.MaxInFlightBytes = 2, 4*maxBody })
 	f.processor.decide = func(context.Context, int, *gateway.Signal) gateway.Decision { panic("of all things") }
-	for range 3 {
+	for range 5 {
 		// Again and again: a panic gives back what it held.
 		a := mustAnswer(t, f.do(post(names("a")+strings.Repeat(" ", maxBody-20))).Result())
-		if a.Status != 503 || strings.Contains(a.Detail, "of all things") {
+		if a.Status != 503 || a.Detail != "internal error" {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -557,22 +567,24 @@ func TestNewRefuses(t *testing.T) {
 		return func(o *ingress.Options) { change(&o.Sources[0]) }
 	}
 	tests := map[string]func(*ingress.Options){
-		"no processor":       func(o *ingress.Options) { o.Processor = nil },
-		"no observer":        func(o *ingress.Options) { o.Observer = nil },
-		"no logger":          func(o *ingress.Options) { o.Logger = nil },
-		"namespace":          func(o *ingress.Options) { o.Namespace = `"` },
-		"bytes in a body":    func(o *ingress.Options) { o.MaxBodyBytes = -1 },
-		"request timeout":    func(o *ingress.Options) { o.RequestTimeout = -1 },
-		"signals in flight":  func(o *ingress.Options) { o.MaxInFlightSignals = -1 },
-		"less than one body": func(o *ingress.Options) { o.MaxInFlightBytes = maxBody - 1 },
-		"source name":        source(func(s *ingress.Source) { s.Name = "a/b" }),
-		"no decoder":         source(func(s *ingress.Source) { s.Decode = nil }),
-		"lacks one of its":   source(func(s *ingress.Source) { s.Wrapping = &ingress.Wrapping{} }),
-		"no authenticator":   source(func(s *ingress.Source) { s.Authenticate = nil }),
-		"no rate":            source(func(s *ingress.Source) { s.SignalsPerSecond = -1 }),
-		"burst":              source(func(s *ingress.Source) { s.Burst = -1 }),
-		"is no path":         source(func(s *ingress.Source) { s.Aliases = []string{"alias"} }),
-		"share the path":     source(func(s *ingress.Source) { s.Aliases = []string{"/webhook/k8s-event"} }),
+		"no processor":      func(o *ingress.Options) { o.Processor = nil },
+		"no observer":       func(o *ingress.Options) { o.Observer = nil },
+		"no logger":         func(o *ingress.Options) { o.Logger = nil },
+		"namespace":         func(o *ingress.Options) { o.Namespace = `"` },
+		"bytes in a body":   func(o *ingress.Options) { o.MaxBodyBytes = -1 },
+		"request timeout":   func(o *ingress.Options) { o.RequestTimeout = -1 },
+		"signals in flight": func(o *ingress.Options) { o.MaxInFlightSignals = -1 },
+		"of some of 2":      func(o *ingress.Options) { o.MaxInFlightSignals = 1 },
+		"room for one body": func(o *ingress.Options) { o.MaxInFlightBytes = 4*maxBody - 1 },
+		"source name":       source(func(s *ingress.Source) { s.Name = "a/b" }),
+		"no decoder":        source(func(s *ingress.Source) { s.Decode = nil }),
+		"lacks one of its":  source(func(s *ingress.Source) { s.Wrapping = &ingress.Wrapping{} }),
+		"no authenticator":  source(func(s *ingress.Source) { s.Authenticate = nil }),
+		"no rate":           source(func(s *ingress.Source) { s.SignalsPerSecond = -1 }),
+		"burst":             source(func(s *ingress.Source) { s.Burst = -1 }),
+		"-2 signals per":    source(func(s *ingress.Source) { s.PerClient.SignalsPerSecond = -2 }),
+		"is no path":        source(func(s *ingress.Source) { s.Aliases = []string{"alias"} }),
+		"share the path":    source(func(s *ingress.Source) { s.Aliases = []string{"/webhook/k8s-event"} }),
 	}
 	for want, change := range tests {
 		o := ingress.Options{

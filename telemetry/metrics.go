@@ -53,6 +53,8 @@ type Options struct {
 	// AuthFailures are the kinds of credentials, each with each reason for which
 	// they may not suffice.
 	AuthFailures [][2]string
+	// Limits are what a source may be refused for having too much of.
+	Limits []string
 	// CertificateExpiry returns when the certificate of one of Listeners expires,
 	// the zero time where it has none; nil where there is nobody to ask.
 	CertificateExpiry func(listener string) time.Time
@@ -97,6 +99,7 @@ type Metrics struct {
 	inFlight   prometheus.Gauge
 
 	credentials credentials
+	limited     limited
 }
 
 var _ gateway.Observer = (*Metrics)(nil)
@@ -132,6 +135,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		inFlight:   f.gauge("webhooks_in_flight", "Webhooks that are being worked on."),
 
 		credentials: newCredentials(f, o.Sources, o.AuthFailures, o.CertificateExpiry),
+		limited:     newLimited(f, o.Sources, o.Limits),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
 	f.function("redis_connections", "Open connections to Redis.", o.RedisConnections)

@@ -107,7 +107,7 @@ func signalIn(namespace string) *gateway.Signal {
 
 func TestSeriesExistFromTheStart(t *testing.T) {
 	_, registry := mustNew(t, telemetry.Options{
-		AuthFailures: [][2]string{{"bearer", "wrong"}},
+		AuthFailures: [][2]string{{"bearer", "wrong"}}, Limits: []string{"rate", "bytes"},
 		CertificateExpiry: func(listener string) time.Time {
 			if listener == "webhooks" {
 				return time.Time{}
@@ -142,6 +142,9 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	for _, source := range []string{"prometheus", "k8s_event", "unknown"} {
 		expected[fmt.Sprintf("gateway_webhook_duration_seconds{source=%q}", source)] = 0
 		expected[fmt.Sprintf("gateway_truncated_alerts_total{source=%q}", source)] = 0
+		if source != "unknown" {
+			expected[fmt.Sprintf("gateway_webhooks_limited_total{limit=\"bytes\",source=%q}", source)] = 0
+		}
 		for _, status := range []string{"success", "error"} {
 			expected[fmt.Sprintf("gateway_webhooks_total{source=%q,status=%q}", source, status)] = 0
 		}
@@ -538,6 +541,19 @@ var (
 		Disputed(ruling string)
 	} = (*telemetry.Metrics)(nil)
 )
+
+func TestLimitedIsCounted(t *testing.T) {
+	m, registry := mustNew(t, telemetry.Options{Limits: []string{"rate", "bytes"}})
+	m.Limited("k8s-event", "rate")
+	m.Limited("k8s-event", "what a sender invents")
+	m.Limited("what a sender invents", "rate")
+	want(t, series(t, registry), map[string]float64{
+		`gateway_webhooks_limited_total{limit="rate",source="k8s_event"}`:  1,
+		`gateway_webhooks_limited_total{limit="bytes",source="k8s_event"}`: 0,
+		`gateway_webhooks_limited_total{limit="rate",source="prometheus"}`: 0,
+		`gateway_webhooks_limited_total{limit="other",source="unknown"}`:   2,
+	})
+}
 
 func TestAuthFailuresAreCounted(t *testing.T) {
 	m, registry := mustNew(t, telemetry.Options{AuthFailures: [][2]string{{"bearer", "wrong"}}})
