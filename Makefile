@@ -38,6 +38,7 @@ SEED ?= 0
 LENGTH ?= 10s
 SIGNALS ?= 10000
 MINUTES ?= 10
+FLOODTIME ?= 1m
 SCHEDULES ?= 100000
 SWAPS ?= 1000
 UPDATE ?=
@@ -117,6 +118,10 @@ attack: setup build ## attack the gateway's executable in every way of docs/secu
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what the gateway calls, with the pinned govulncheck; needs https://vuln.go.dev
 	tools/run.sh govulncheck $(if $(VULNDB),-db $(VULNDB)) ./cmd/gateway
+
+.PHONY: flood
+flood: build ## send 20 times a source's limit beside another source's steady signals (FLOODTIME=1m)
+	go run ./test/flood/run -length $(FLOODTIME)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s); `make test` runs their seeds
