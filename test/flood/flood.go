@@ -40,8 +40,8 @@ const (
 	steadyInterval, newInterval = 20 * time.Millisecond, 500 * time.Millisecond
 	// probeInterval is between two looks at the operators' port.
 	probeInterval = 200 * time.Millisecond
-	// newEvery is which part of the noisy source's bodies is of an episode that has
-	// no request yet.
+	// newEvery is of how many of the noisy source's bodies one has an episode that
+	// was not sent before.
 	newEvery = 100
 )
 
@@ -275,12 +275,19 @@ func (p phase) steady(ctx context.Context) (known *sent, err error) {
 
 // noisy sends far beyond its limit.
 func (p phase) noisy(ctx context.Context) (*sent, error) {
+	const interval = time.Second * inBody / (limit * times)
 	known, knownPods := p.bodies(noisy, 20)
-	bodies, pods := p.fresh(p.name+noisy+"-", 20)
-	for len(bodies) < 20*newEvery {
-		bodies, pods = append(bodies, known...), append(pods, knownPods...)
+	var bodies [][]byte
+	var pods [][]string
+	for i := range int(p.length / interval) {
+		body, about := known[i%len(known)], knownPods[i%len(known)]
+		if i%newEvery == 0 {
+			about = append([]string{fmt.Sprintf("%s%s-%d", p.name, noisy, i)}, about[1:]...)
+			body = p.body(about)
+		}
+		bodies, pods = append(bodies, body), append(pods, about)
 	}
-	s := sender{addr: p.addr, source: noisy, bodies: bodies, interval: time.Second * inBody / (limit * times), connections: 8}
+	s := sender{addr: p.addr, source: noisy, bodies: bodies, interval: interval, connections: 8}
 	result, err := s.run(ctx, p.length)
 	if err != nil {
 		return nil, err

@@ -56,10 +56,11 @@ func (s *sender) run(ctx context.Context, length time.Duration) (*sent, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	took := make([][]time.Duration, s.connections)
 	var next atomic.Int64
+	requests := s.requests()
 	begin := time.Now()
 	for c := range s.connections {
 		group.Go(func() error {
-			conn, err := s.dial(ctx)
+			conn, err := s.dial(ctx, requests)
 			if err != nil {
 				return err
 			}
@@ -112,17 +113,29 @@ type connection struct {
 	stop     func() bool
 }
 
-func (s *sender) dial(ctx context.Context) (*connection, error) {
+// requests returns the whole requests of the bodies, of each body once.
+func (s *sender) requests() [][]byte {
+	whole := make(map[*byte][]byte)
+	requests := make([][]byte, len(s.bodies))
+	for i, body := range s.bodies {
+		request, made := whole[&body[0]]
+		if !made {
+			request = append(header(s.addr, s.source, len(body)), body...)
+			whole[&body[0]] = request
+		}
+		requests[i] = request
+	}
+	return requests
+}
+
+func (s *sender) dial(ctx context.Context, requests [][]byte) (*connection, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", s.addr)
 	if err != nil {
 		return nil, err
 	}
-	c := &connection{Conn: conn, from: bufio.NewReaderSize(conn, 64<<10), requests: make([][]byte, len(s.bodies))}
+	c := &connection{Conn: conn, from: bufio.NewReaderSize(conn, 64<<10), requests: requests}
 	c.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
-	for i, body := range s.bodies {
-		c.requests[i] = append(header(s.addr, s.source, len(body)), body...)
-	}
 	return c, nil
 }
 
