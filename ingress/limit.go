@@ -153,7 +153,12 @@ func (h *Handler) limits(r *http.Request, route *route) limits {
 // spent refuses a request before its body is read where not a single signal could
 // be taken of it: what is refused has to cost as little as it can, since a sender
 // that is over its limit costs the others what it makes the gateway do.
-func (l *limits) spent() *refusal { return l.refusal(time.Now(), 1) }
+func (l *limits) spent() *refusal {
+	if l.route.signals.Full() {
+		return l.route.overloaded(LimitSignals)
+	}
+	return l.refusal(time.Now(), 1)
+}
 
 // take takes n signals from both buckets, or from none of them.
 func (l *limits) take(n int) *refusal {

@@ -70,9 +70,6 @@ func checkContent(header http.Header, anyType bool) *refusal {
 // webhook reads the body of an admitted request, has its signals processed and
 // says what became of them.
 func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, id string, check BodyCheck) int {
-	if route.signals.Full() {
-		return h.refuse(w, r, id, route.overloaded(LimitSignals))
-	}
 	limits := h.limits(r, route)
 	if refused := limits.spent(); refused != nil {
 		return h.refuse(w, r, id, refused)
@@ -82,7 +79,6 @@ func (h *Handler) webhook(w http.ResponseWriter, r *http.Request, route *route, 
 		return h.refuse(w, r, id, refused)
 	}
 	defer route.bytes.Give(body.held)
-
 	text, batch, refused := h.decode(r, route, id, body.bytes)
 	if refused != nil {
 		return h.refuse(w, r, id, refused)
