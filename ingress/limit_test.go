@@ -242,7 +242,7 @@ func TestAmbiguousFramesEndConnections(t *testing.T) {
 // Who announces much and sends little keeps nobody out.
 func TestAnnouncedBytesAreNotHeld(t *testing.T) {
 	const limit = 1 << 20
-	f := mustNew(t, func(o *ingress.Options) { o.MaxBodyBytes, o.MaxInFlightBytes = limit, limit })
+	f := mustNew(t, func(o *ingress.Options) { o.MaxBodyBytes, o.MaxInFlightBytes = limit, 4*limit })
 	server := mustServe(t, f)
 	for range 8 {
 		connection, err := net.Dial("tcp", server.Listener.Addr().String())

@@ -174,9 +174,10 @@ func TestClusterOutage(t *testing.T) {
 			must(t, c.Await(t.Context()))
 			eventually(t, "Redis is back", func() bool { return r.Degraded() == "" })
 			signals.more(t, 20)
+			// The client learns of the nodes anew when it is used.
+			eventually(t, "no more than a connection a node", func() bool { return r.Connections() <= 3 })
 			signals.stop()
 			r.wantShared(t)
-			eventually(t, "no more than a connection a node", func() bool { return r.Connections() <= 3 })
 		})
 	}
 }
