@@ -27,6 +27,7 @@ import (
 	"kubernaut.io/gateway/memledger"
 	"kubernaut.io/gateway/page"
 	"kubernaut.io/gateway/policy"
+	"kubernaut.io/gateway/reconcile"
 	"kubernaut.io/gateway/redisledger"
 	"kubernaut.io/gateway/spool"
 	"kubernaut.io/gateway/telemetry"
@@ -77,7 +78,11 @@ type App struct {
 	orders     *orders
 	retention  *kube.Retention
 	events     []*kube.EventWatch
-	memory     *memledger.Ledger
+	// reconcilers ask senders what fires there; leads says that this replica is the
+	// one of all that takes in what they find.
+	reconcilers reconcile.Set
+	leads       atomic.Bool
+	memory      *memledger.Ledger
 	// redis and spool are nil where there is none.
 	redis *redisledger.Ledger
 	spool *spool.Spool
@@ -116,7 +121,8 @@ func New(o Options) (*App, error) {
 	registry := prometheus.NewRegistry()
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
-		Sources: sourceNames(c), Watches: watchNames(c), Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
+		Sources: sourceNames(c), Watches: watchNames(c), Reconciles: reconcileNames(c),
+		Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
 		AuthFailures: auth.Failures(), Limits: ingress.Limits, CertificateExpiry: a.certificateExpiry,
 		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
 		PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
@@ -139,6 +145,9 @@ func New(o Options) (*App, error) {
 		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.watchEvents(metrics); err != nil {
+		return nil, errors.Join(err, a.closeStores())
+	}
+	if err := a.reconcilable(metrics); err != nil {
 		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.door(metrics, registry); err != nil {
@@ -177,7 +186,7 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 		return err
 	}
 	a.retention, err = kube.NewRetention(kube.RetentionOptions{
-		REST: o.REST, Sink: a.sink, Rules: c.RetentionRules(), Identity: a.instance, Observer: metrics, Logger: o.Logger,
+		REST: o.REST, Sink: a.sink, Rules: c.RetentionRules(), Identity: a.instance, Observer: leading{metrics, &a.leads}, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
@@ -219,7 +228,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	}
 	admin, err := ingress.NewAdmin(ingress.AdminOptions{
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}), Ready: a.readiness, Explain: a.explain, Shadow: a.serveShadow,
-		Page: a.page, Logger: a.options.Logger,
+		Reconcile: a.serveReconcile, Page: a.page, Logger: a.options.Logger,
 	})
 	if err != nil {
 		return err
@@ -282,6 +291,9 @@ func (a *App) Run(ctx context.Context) error {
 	after(a.ready, a.review, a.retention.Run)
 	for _, w := range a.events {
 		after(a.ready, w.Run)
+	}
+	for _, r := range a.reconcilers {
+		after(a.ready, r.Run)
 	}
 	after(a.ready, a.watchFiles)
 	after(a.ready, a.past.run, a.past.shadow.run)

@@ -155,3 +155,8 @@ func decoder(readers map[string]reader) func(source string, body []byte) (gatewa
 		return batch, err
 	}
 }
+
+// decodeAs decodes bodies of one source.
+func decodeAs(decode func(source string, body []byte) (gateway.Batch, error), source string) func(body []byte) (gateway.Batch, error) {
+	return func(body []byte) (gateway.Batch, error) { return decode(source, body) }
+}

@@ -93,6 +93,7 @@ func (c *Config) checkSources(k *checker) {
 		k.auth(s.Auth, authPlace{path: at + ".auth", tls: "webhooks.tls", encrypt: &c.Webhooks.TLS, signed: true})
 		s.RateLimit.check(k, at+".rateLimit", s.Auth)
 		s.Watch.check(k, at+".watch", s.Format)
+		s.checkReconcile(k, at+".reconcile")
 	}
 }
 

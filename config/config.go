@@ -143,6 +143,8 @@ type Source struct {
 	RateLimit RateLimit `yaml:"rateLimit"`
 	Watch     Watch     `yaml:"watch"`
 	Mapping   Mapping   `yaml:"mapping"`
+	// Reconcile is nil where what fires at the sender is not compared.
+	Reconcile *Reconcile `yaml:"reconcile,omitempty"`
 }
 
 // Mapping is how signals are made of what has no shape of its own: expressions in

@@ -38,6 +38,8 @@ func keys(v reflect.Value, path string, leaves map[string]any) {
 		element := reflect.New(v.Type().Elem()).Elem()
 		if path == "sources[].auth[].hmac" {
 			element = reflect.ValueOf(config.DefaultHMAC())
+		} else if path == "sources[].reconcile" {
+			element = reflect.ValueOf(config.DefaultReconcile())
 		}
 		keys(element, path, leaves)
 	case path == "sources":

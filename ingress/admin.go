@@ -45,6 +45,9 @@ type AdminOptions struct {
 	Explain http.HandlerFunc
 	// Shadow tells what a shadow configuration has shown.
 	Shadow http.HandlerFunc
+	// Reconcile tells what fires at senders and never came, and for a POST takes it
+	// in.
+	Reconcile http.HandlerFunc
 	// Page serves what people look at: /, and what that leads to.
 	Page http.Handler
 	// Ready is asked for every probe, from many goroutines at once.
@@ -60,6 +63,8 @@ func (o *AdminOptions) validate() error {
 		return errors.New("ingress: nobody to explain on the operators' port")
 	case o.Shadow == nil:
 		return errors.New("ingress: nobody to tell of the shadow on the operators' port")
+	case o.Reconcile == nil:
+		return errors.New("ingress: nobody to tell what never came on the operators' port")
 	case o.Page == nil:
 		return errors.New("ingress: no page for the operators' port")
 	case o.Ready == nil:
@@ -72,7 +77,7 @@ func (o *AdminOptions) validate() error {
 }
 
 // NewAdmin returns a handler for the port that operators look at. Paths answer
-// to GET and HEAD.
+// to GET and HEAD; one takes a POST too, which no page from elsewhere may send.
 func NewAdmin(o AdminOptions) (http.Handler, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -81,6 +86,8 @@ func NewAdmin(o AdminOptions) (http.Handler, error) {
 	mux.Handle("GET /metrics", o.Metrics)
 	mux.HandleFunc("GET /api/v1/explain/{key}", o.Explain)
 	mux.HandleFunc("GET /api/v1/shadow", o.Shadow)
+	mux.HandleFunc("GET /api/v1/reconcile", o.Reconcile)
+	mux.Handle("POST /api/v1/reconcile", http.NewCrossOriginProtection().Handler(o.Reconcile))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		page(w, http.StatusOK, "alive\n")
 	})

@@ -22,8 +22,9 @@ func TestAdmin(t *testing.T) {
 	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "the page "+r.URL.Path) })
 	shadow := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the same") }
+	reconcile := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method) }
 	h, err := ingress.NewAdmin(ingress.AdminOptions{
-		Metrics: metrics, Explain: explain, Shadow: shadow, Page: page, Ready: func() ingress.Readiness { return state },
+		Metrics: metrics, Explain: explain, Shadow: shadow, Reconcile: reconcile, Page: page, Ready: func() ingress.Readiness { return state },
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -50,6 +51,8 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/static/page.css", away, 200, "the page /static/page.css"},
 		{"GET", "/api/v1/explain/rr-1", away, 200, "because of rr-1"},
 		{"GET", "/api/v1/shadow", away, 200, "the same"},
+		{"GET", "/api/v1/reconcile", away, 200, "GET"},
+		{"POST", "/api/v1/reconcile", away, 200, "POST"},
 		{"GET", "/api/v1/explain/a%2Fb", away, 200, "because of a/b"},
 		{"GET", "/nothing", away, 404, ""},
 		{"HEAD", "/metrics", away, 200, ""},
@@ -98,7 +101,7 @@ func TestAdmin(t *testing.T) {
 
 func TestNewAdminRefuses(t *testing.T) {
 	complete := ingress.AdminOptions{
-		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Shadow: http.NotFound, Page: http.NotFoundHandler(),
+		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Shadow: http.NotFound, Reconcile: http.NotFound, Page: http.NotFoundHandler(),
 		Ready: func() ingress.Readiness { return ingress.Readiness{} }, Logger: slog.New(slog.DiscardHandler),
 	}
 	if _, err := ingress.NewAdmin(complete); err != nil {
@@ -108,6 +111,7 @@ func TestNewAdminRefuses(t *testing.T) {
 		"metrics":   func(o *ingress.AdminOptions) { o.Metrics = nil },
 		"explain":   func(o *ingress.AdminOptions) { o.Explain = nil },
 		"shadow":    func(o *ingress.AdminOptions) { o.Shadow = nil },
+		"reconcile": func(o *ingress.AdminOptions) { o.Reconcile = nil },
 		"the page":  func(o *ingress.AdminOptions) { o.Page = nil },
 		"readiness": func(o *ingress.AdminOptions) { o.Ready = nil },
 		"a logger":  func(o *ingress.AdminOptions) { o.Logger = nil },
@@ -124,7 +128,7 @@ func TestNewAdminRefuses(t *testing.T) {
 func TestAdminContainsPanics(t *testing.T) {
 	var log bytes.Buffer
 	h, err := ingress.NewAdmin(ingress.AdminOptions{
-		Metrics: http.NotFoundHandler(), Explain: func(http.ResponseWriter, *http.Request) { panic("a secret of the inside") }, Shadow: http.NotFound,
+		Metrics: http.NotFoundHandler(), Explain: func(http.ResponseWriter, *http.Request) { panic("a secret of the inside") }, Shadow: http.NotFound, Reconcile: http.NotFound,
 		Page: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), Ready: func() ingress.Readiness { return ingress.Readiness{} },
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
@@ -159,5 +163,44 @@ func TestServerTimeouts(t *testing.T) {
 	}
 	if s.WriteTimeout <= s.ReadTimeout+time.Minute {
 		t.Errorf("%s to read, work and write", s.WriteTimeout)
+	}
+}
+
+// TestTakingInIsNoPagesBusiness: a page from elsewhere has nothing taken in by
+// the browser of who looks at it; programs, and the port's own pages, may.
+func TestTakingInIsNoPagesBusiness(t *testing.T) {
+	h, err := ingress.NewAdmin(ingress.AdminOptions{
+		Metrics: http.NotFoundHandler(), Explain: http.NotFound, Shadow: http.NotFound, Page: http.NotFoundHandler(),
+		Reconcile: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		Ready:     func() ingress.Readiness { return ingress.Readiness{} }, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := mustServe(t, h)
+	for name, test := range map[string]struct {
+		header, value string
+		status        int
+	}{
+		"a program":        {"", "", http.StatusNoContent},
+		"the same origin":  {"Sec-Fetch-Site", "same-origin", http.StatusNoContent},
+		"another site":     {"Sec-Fetch-Site", "cross-site", http.StatusForbidden},
+		"an older browser": {"Origin", "https://evil.example", http.StatusForbidden},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/v1/reconcile", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.header != "" {
+			request.Header.Set(test.header, test.value)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("%s: %d, want %d", name, response.StatusCode, test.status)
+		}
 	}
 }

@@ -103,7 +103,7 @@ func (t *eventTerm) canaryNamespace() string {
 }
 
 // isCanary reports whether an Event is a canary, of this source or another.
-func (t *eventTerm) isCanary(e *seenEvent) bool {
+func isCanary(e *seenEvent) bool {
 	return e.reason == canaryReason && e.about.Kind == "ConfigMap" && e.Name == e.about.Name
 }
 

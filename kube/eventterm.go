@@ -142,7 +142,7 @@ func (t *eventTerm) start() {
 // not seen.
 func (t *eventTerm) see(scope string, e *seenEvent) error {
 	now := t.options.Now()
-	if t.isCanary(e) {
+	if isCanary(e) {
 		t.options.Observer.CanarySeen(now, max(0, now.Sub(e.last)))
 		return nil
 	}

@@ -145,6 +145,9 @@ func NewEventWatch(o EventWatchOptions) (*EventWatch, error) {
 	return &EventWatch{options: o, client: client, leases: leases, known: newCheckpoint()}, nil
 }
 
+// Source returns the name of the source whose Events it hands in.
+func (w *EventWatch) Source() string { return w.options.Source }
+
 // Run takes part in the election and watches while it is elected, until ctx
 // ends; then the checkpoint is written and the Lease released.
 func (w *EventWatch) Run(ctx context.Context) error {

@@ -31,6 +31,8 @@ type State struct {
 	// Spool says that there is one, SpoolAway that the Kubernetes API takes no
 	// writes.
 	Spool, SpoolAway bool
+	// Unaccounted is what fires at senders that are asked, and is not known here.
+	Unaccounted []Unaccounted
 	// RulesRevision is that of the rules in force; Policy tells of the team's own.
 	RulesRevision string
 	Policy        Policy

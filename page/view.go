@@ -17,7 +17,7 @@ var templateFiles embed.FS
 
 // panels are the parts of the page that are told anew when they have changed,
 // by the names of their templates.
-var panels = [...]string{"status", "flow", "plots", "active", "storms", "sources", "controls"}
+var panels = [...]string{"status", "flow", "plots", "active", "storms", "unaccounted", "sources", "controls"}
 
 // frame is what is to be seen at a time. It is never changed.
 type frame struct {

@@ -78,7 +78,8 @@ func (w *work) body(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// found takes signals in, or counts and lists them.
+// found takes signals in, or counts and lists them. After one refusal none are
+// taken in any more.
 func (w *work) found(ctx context.Context, some []missing) {
 	if w.takeIn {
 		err := w.take(ctx, some)
@@ -86,7 +87,8 @@ func (w *work) found(ctx context.Context, some []missing) {
 			w.report.TakenIn += len(some)
 			return
 		}
-		w.report.Refusal = err.Error()
+		// What refuses one refuses the others too, for the time being.
+		w.takeIn, w.report.Refusal = false, err.Error()
 	}
 	w.report.Unaccounted += len(some)
 	for _, m := range some[:min(len(some), MaxListed-len(w.report.Listed))] {

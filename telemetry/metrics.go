@@ -21,13 +21,16 @@ import (
 	gateway "kubernaut.io/gateway"
 )
 
-// Options is what Metrics are made of. All but Now, Watches and RedisConnections
-// are required.
+// Options is what Metrics are made of. All but Now, Watches, Reconciles and
+// RedisConnections are required.
 type Options struct {
 	// Sources are the names of all configured sources.
 	Sources []string
 	// Watches are the names of those that watch Events; nil for none.
 	Watches []string
+	// Reconciles are the names of those whose senders are asked what fires; nil for
+	// none.
+	Reconciles []string
 	// Namespace is the gateway's own; its series exist from the start.
 	Namespace string
 	// Version is the gateway's, for gateway_build_info.
@@ -92,6 +95,7 @@ type Metrics struct {
 	reload     *reload
 	parked     parked
 	events     map[string]*Events
+	reconciled map[string]*Reconciled
 	silences   silences
 	recording  recording
 	shadow     shadow
@@ -127,6 +131,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		retention:  newRetention(f, o.Requests),
 		parked:     newParked(f),
 		events:     newEvents(f, o.Watches),
+		reconciled: newReconciled(f, o.Reconciles),
 		silences:   newSilences(f, o.Alertmanagers, o.Silences, o.Now),
 		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
 		recording:  newRecording(f),

@@ -48,13 +48,18 @@ func (e *refusedAnswer) Error() string { return e.text }
 // ask returns what the gateway answers at a path, as text or as JSON. Where it
 // says something else than 200 the error is a *refusedAnswer.
 func (a adminPort) ask(ctx context.Context, format reportFormat, path ...string) ([]byte, error) {
+	return a.send(ctx, http.MethodGet, format, path...)
+}
+
+// send is ask by another method.
+func (a adminPort) send(ctx context.Context, method string, format reportFormat, path ...string) ([]byte, error) {
 	base, err := url.Parse(a.url)
 	if err != nil || base.Host == "" {
 		return nil, &usageError{fmt.Errorf("--admin %q is no URL; write one such as http://127.0.0.1:9090", a.url)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath(path...).String(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, base.JoinPath(path...).String(), nil)
 	if err != nil {
 		return nil, err
 	}

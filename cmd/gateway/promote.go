@@ -77,7 +77,7 @@ func (o *promoteOptions) promote(ctx context.Context, stdin io.Reader, stdout, s
 	case o.print:
 		_, err := stdout.Write(p.Text)
 		return err
-	case !o.yes && !agreed(stdin, stdout):
+	case !o.yes && !agreed(stdin, stdout, "Put it in force?"):
 		return errors.New("nothing was changed")
 	}
 	before, err := p.Apply()
@@ -119,8 +119,8 @@ func (o *promoteOptions) show(ctx context.Context, p *app.Promotion, out io.Writ
 }
 
 // agreed asks whether to go on.
-func agreed(in io.Reader, out io.Writer) bool {
-	fmt.Fprint(out, "\nPut it in force? Type yes: ")
+func agreed(in io.Reader, out io.Writer, question string) bool {
+	fmt.Fprintf(out, "\n%s Type yes: ", question)
 	answer, _ := bufio.NewReader(in).ReadString('\n') // no answer is none
 	return strings.EqualFold(strings.TrimSpace(answer), "yes")
 }
