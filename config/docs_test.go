@@ -36,9 +36,10 @@ func keys(v reflect.Value, path string, leaves map[string]any) {
 		}
 	case v.Kind() == reflect.Pointer && v.Type().Elem().NumField() > 0:
 		element := reflect.New(v.Type().Elem()).Elem()
-		if path == "sources[].auth[].hmac" {
+		switch path {
+		case "sources[].auth[].hmac":
 			element = reflect.ValueOf(config.DefaultHMAC())
-		} else if path == "sources[].reconcile" {
+		case "sources[].reconcile":
 			element = reflect.ValueOf(config.DefaultReconcile())
 		}
 		keys(element, path, leaves)

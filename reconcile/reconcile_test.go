@@ -448,3 +448,29 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Error("no error without options")
 	}
 }
+
+// BenchmarkLook looks at an Alertmanager with ten thousand alerts of which nothing
+// is known.
+func BenchmarkLook(b *testing.B) {
+	var names []string
+	for i := range 10_000 {
+		names = append(names, fmt.Sprintf("A%d", i))
+	}
+	answer := alerts(names...)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+	b.Cleanup(server.Close)
+	m, err := NewAlertmanager(AlertmanagerOptions{URL: server.URL, Receiver: "gateway"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newWorld()
+	o := &Options{Place: m, Decode: alertmanager.Decode, Account: w.account, Now: time.Now}
+	b.SetBytes(int64(len(answer)))
+	b.ReportAllocs()
+	for b.Loop() {
+		look := &work{options: o}
+		if err := look.run(b.Context()); err != nil || look.report.Unaccounted != len(names) {
+			b.Fatal(look.report.Unaccounted, err)
+		}
+	}
+}

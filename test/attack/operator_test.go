@@ -16,7 +16,7 @@ var operatorAttacks = []attack{
 	{
 		name: "DNS rebinding", does: "a web page's own name points at the operators' port: by Host, by a whole URL, with a port, with localhost in it", must: "421 for the page and explanations; probes and metrics answer; localhost, addresses and the configured name pass",
 		run: func(t *testing.T, w *world) {
-			for _, path := range []string{"/", "/decisions", "/events", "/explain/rr-1", "/api/v1/explain/rr-1", "/api/v1/shadow", "/static/x"} {
+			for _, path := range []string{"/", "/decisions", "/events", "/explain/rr-1", "/api/v1/explain/rr-1", "/api/v1/shadow", "/api/v1/reconcile", "/static/x"} {
 				for _, host := range []string{"attacker.example", "attacker.example:9090", "localhost.attacker.example", "127.0.0.1.nip.example", "2130706433.example"} {
 					w.plain.mustGet(t, path, "Host", host).mustBe(t, 421)
 				}
@@ -48,7 +48,7 @@ var operatorAttacks = []attack{
 		},
 	},
 	{
-		name: "writing", does: "POST, PUT, DELETE and PATCH to all that operators have", must: "405 or 404",
+		name: "writing", does: "POST, PUT, DELETE and PATCH to all that operators have; a page of another origin has something taken in", must: "405 or 404; 403",
 		run: func(t *testing.T, w *world) {
 			for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
 				for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/events", "/decisions", "/explain/rr-1", "/api/v1/explain/rr-1", "/webhook/open", "/-/reload", "/debug/pprof/", "/debug/pprof/heap"} {
@@ -56,6 +56,16 @@ var operatorAttacks = []attack{
 					must(t, err)
 					a.mustBe(t, 404, 405)
 				}
+			}
+			for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://attacker.example"}, {"Sec-Fetch-Site", "same-site"}} {
+				a, err := w.plain.ask(t, http.MethodPost, w.plain.admin, "/api/v1/reconcile", "{}", headers...)
+				must(t, err)
+				a.mustBe(t, 403)
+			}
+			for _, method := range []string{"PUT", "DELETE", "PATCH"} {
+				a, err := w.plain.ask(t, method, w.plain.admin, "/api/v1/reconcile", "{}")
+				must(t, err)
+				a.mustBe(t, 405)
 			}
 			w.plain.mustGet(t, "/debug/pprof/heap").mustBe(t, 404)
 			w.plain.mustGet(t, "/debug/vars").mustBe(t, 404)
@@ -80,7 +90,7 @@ var operatorAttacks = []attack{
 	{
 		name: "no credentials", does: "everything of an operators' port that asks for credentials, without, with a sender's, with another name", must: "401 for all but probes",
 		run: func(t *testing.T, w *world) {
-			for _, path := range []string{"/", "/metrics", "/events", "/decisions", "/explain/x", "/api/v1/explain/x", "/api/v1/shadow", "/static/x", "/nothing", "//healthz", "/healthz/../metrics", "/healthz/"} {
+			for _, path := range []string{"/", "/metrics", "/events", "/decisions", "/explain/x", "/api/v1/explain/x", "/api/v1/shadow", "/api/v1/reconcile", "/static/x", "/nothing", "//healthz", "/healthz/../metrics", "/healthz/"} {
 				for _, headers := range [][]string{nil, bearer(tokenA), {"Host", "localhost"}} {
 					a, err := w.tls.ask(t, http.MethodGet, w.tls.admin, path, "", headers...)
 					must(t, err)

@@ -23,7 +23,7 @@ var pathAttacks = []attack{
 	{
 		name: "operators' paths for senders", does: "metrics, explanations, the page, pprof, expvar on the webhooks' port", must: "404",
 		run: func(t *testing.T, w *world) {
-			for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/api/v1/explain/rr-1", "/api/v1/shadow", "/decisions", "/events", "/debug/pprof/", "/debug/vars", "/.git/config", "/robots.txt"} {
+			for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/api/v1/explain/rr-1", "/api/v1/shadow", "/api/v1/reconcile", "/decisions", "/events", "/debug/pprof/", "/debug/vars", "/.git/config", "/robots.txt"} {
 				mustBeOnly(t, raw(t, w.plain.hooks, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"), 404)
 			}
 		},

@@ -222,7 +222,9 @@ func TestWhatNeverCame(t *testing.T) {
 		t.Fatalf("requests %v", taken)
 	}
 	for _, g := range replicas {
-		harness.Eventually(t, "all is accounted for", func() bool { return mustReconcile(t, g, http.MethodGet).Unaccounted == 0 && mustMetric(t, g.AdminURL, series) == 0 })
+		harness.Eventually(t, "all is accounted for", func() bool {
+			return mustReconcile(t, g, http.MethodGet).Unaccounted == 0 && mustMetric(t, g.AdminURL, series) == 0
+		})
 	}
 
 	between.open(t, g)
