@@ -2,6 +2,7 @@ package flood_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -54,20 +55,18 @@ func TestHeldBodies(t *testing.T) {
 	const most, size = 6, 8 << 20
 	refused := make(chan string)
 	for range most + 1 {
-		conn, err := net.Dial("tcp", w.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		go fmt.Fprintf(conn, "POST /webhook/noisy HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat(" ", size-1))
+		// One that is ended, by the server's patience too, is followed by another.
 		go func() {
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if err != nil {
-				return // the test is over
-			}
-			select {
-			case refused <- line:
-			case <-t.Context().Done():
+			for t.Context().Err() == nil {
+				line, err := hold(t.Context(), w.Addr(), size)
+				if err != nil {
+					continue
+				}
+				select {
+				case refused <- line:
+				case <-t.Context().Done():
+				case <-time.After(time.Second): // one answer is enough
+				}
 			}
 		}()
 	}
@@ -83,7 +82,7 @@ func TestHeldBodies(t *testing.T) {
 		response.Body.Close()
 		return response.StatusCode
 	}
-	// What is on its way takes the room that the refused one gave back.
+	// What is on its way takes the room that a refused one gave back.
 	for deadline := time.Now().Add(time.Minute); post("noisy", "pod-0") != http.StatusServiceUnavailable; {
 		if time.Now().After(deadline) {
 			t.Fatal("a source that holds all that it may goes on sending")
@@ -92,4 +91,17 @@ func TestHeldBodies(t *testing.T) {
 	if status := post("steady", "pod-1"); status != http.StatusCreated {
 		t.Errorf("the other source is answered %d", status)
 	}
+}
+
+// hold sends a body of a size but for its last byte, and returns the first line
+// of what is answered to it.
+func hold(ctx context.Context, addr string, size int) (string, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer conn.Close()
+	go fmt.Fprintf(conn, "POST /webhook/noisy HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat(" ", size-1))
+	return bufio.NewReader(conn).ReadString('\n')
 }
