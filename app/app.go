@@ -21,6 +21,7 @@ import (
 
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
+	"kubernaut.io/gateway/heartbeat"
 	"kubernaut.io/gateway/ingress"
 	"kubernaut.io/gateway/ingress/auth"
 	"kubernaut.io/gateway/kube"
@@ -82,7 +83,9 @@ type App struct {
 	// one of all that takes in what they find.
 	reconcilers reconcile.Set
 	leads       atomic.Bool
-	memory      *memledger.Ledger
+	// heartbeats listen for signs of life.
+	heartbeats []*heartbeat.Monitor
+	memory     *memledger.Ledger
 	// redis and spool are nil where there is none.
 	redis *redisledger.Ledger
 	spool *spool.Spool
@@ -121,7 +124,7 @@ func New(o Options) (*App, error) {
 	registry := prometheus.NewRegistry()
 	metrics, err := telemetry.New(registry, telemetry.Options{
 		Silences: a.silenced, Alertmanagers: alertmanagerNames(c),
-		Sources: sourceNames(c), Watches: watchNames(c), Reconciles: reconcileNames(c),
+		Sources: sourceNames(c), Watches: watchNames(c), Reconciles: reconcileNames(c), Heartbeats: heartbeatNames(c),
 		Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
 		AuthFailures: auth.Failures(), Limits: ingress.Limits, CertificateExpiry: a.certificateExpiry,
 		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
@@ -148,6 +151,9 @@ func New(o Options) (*App, error) {
 		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.reconcilable(metrics); err != nil {
+		return nil, errors.Join(err, a.closeStores())
+	}
+	if err := a.listenable(metrics); err != nil {
 		return nil, errors.Join(err, a.closeStores())
 	}
 	if err := a.door(metrics, registry); err != nil {
@@ -217,7 +223,7 @@ func (a *App) door(metrics *telemetry.Metrics, registry *prometheus.Registry) er
 	var err error
 	a.handler, err = ingress.New(ingress.Options{
 		Sources: sources(c, a.readers, a.credentials), Processor: a.pipeline, Observer: looking{metrics, a.past.feed}, Logger: a.options.Logger,
-		Heard: a.past.heard, Exchanged: a.audit.exchanged(), Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
+		Heard: a.heard, Exchanged: a.audit.exchanged(), Namespace: c.Namespace, MaxBodyBytes: c.Webhooks.MaxBodyBytes, RequestTimeout: c.Webhooks.RequestTimeout,
 		TrustedProxies: c.Webhooks.Proxies(),
 	})
 	if err != nil {
@@ -294,6 +300,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	for _, r := range a.reconcilers {
 		after(a.ready, r.Run)
+	}
+	for _, m := range a.heartbeats {
+		after(a.ready, m.Run)
 	}
 	after(a.ready, a.watchFiles)
 	after(a.ready, a.past.run, a.past.shadow.run)

@@ -73,8 +73,8 @@ func (a *App) state() page.State {
 		Waiting: first(ready.Waiting, shownProblems), Degraded: first(ready.Degraded, shownProblems),
 		Mode: mode, ModeFrom: from, Parked: a.parked(), Ledger: "memory",
 		Spool: a.spool != nil, SpoolAway: a.spool != nil && a.spool.Away(),
-		Unaccounted: a.unaccounted(),
-		Policy:      page.Policy{Configured: a.options.Config.Policy.Path != "", Refused: a.rules.problem(reloadPolicy)},
+		Unaccounted: a.unaccounted(), Signs: a.signs(),
+		Policy: page.Policy{Configured: a.options.Config.Policy.Path != "", Refused: a.rules.problem(reloadPolicy)},
 	}
 	if a.redis != nil {
 		s.Ledger, s.LedgerTrouble = "Redis", a.redis.Degraded()

@@ -119,7 +119,7 @@ func (a *App) degraded() []string {
 	if a.spool != nil && a.spool.Away() {
 		what = append(what, "the Kubernetes API takes no writes, signals are kept in the spool")
 	}
-	return slices.Concat(what, a.rules.problems(), a.credentials.problems(), a.namespaces.Problems(), a.orders.problems())
+	return slices.Concat(what, a.rules.problems(), a.credentials.problems(), a.namespaces.Problems(), a.orders.problems(), a.silent())
 }
 
 // closeStores gives back what the stores hold.

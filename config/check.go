@@ -94,6 +94,7 @@ func (c *Config) checkSources(k *checker) {
 		s.RateLimit.check(k, at+".rateLimit", s.Auth)
 		s.Watch.check(k, at+".watch", s.Format)
 		s.checkReconcile(k, at+".reconcile")
+		s.checkHeartbeat(k, at+".heartbeat", c.Suppress.Signals)
 	}
 }
 

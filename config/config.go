@@ -145,6 +145,9 @@ type Source struct {
 	Mapping   Mapping   `yaml:"mapping"`
 	// Reconcile is nil where what fires at the sender is not compared.
 	Reconcile *Reconcile `yaml:"reconcile,omitempty"`
+	// Heartbeat is nil where nothing is said of signs of life; Signs says what that
+	// means.
+	Heartbeat *Heartbeat `yaml:"heartbeat,omitempty"`
 }
 
 // Mapping is how signals are made of what has no shape of its own: expressions in

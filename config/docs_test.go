@@ -41,6 +41,8 @@ func keys(v reflect.Value, path string, leaves map[string]any) {
 			element = reflect.ValueOf(config.DefaultHMAC())
 		case "sources[].reconcile":
 			element = reflect.ValueOf(config.DefaultReconcile())
+		case "sources[].heartbeat":
+			element = reflect.ValueOf(config.DefaultHeartbeat())
 		}
 		keys(element, path, leaves)
 	case path == "sources":

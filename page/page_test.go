@@ -32,7 +32,9 @@ func options(tb testing.TB, feed *page.Feed) page.Options {
 
 func mustFeed(tb testing.TB, o page.FeedOptions) *page.Feed {
 	tb.Helper()
-	o.Sources = []string{"prometheus"}
+	if o.Sources == nil {
+		o.Sources = []string{"prometheus"}
+	}
 	if o.Now == nil {
 		o.Now = func() time.Time { return noon }
 	}

@@ -33,9 +33,24 @@ type State struct {
 	Spool, SpoolAway bool
 	// Unaccounted is what fires at senders that are asked, and is not known here.
 	Unaccounted []Unaccounted
+	// Signs are the signs of life of senders.
+	Signs []Signs
 	// RulesRevision is that of the rules in force; Policy tells of the team's own.
 	RulesRevision string
 	Policy        Policy
+}
+
+// Signs is what is known of the signs of life of a source's sender.
+type Signs struct {
+	// Source is the source's name, Alert what its sender always sends.
+	Source, Alert string
+	// Last is when it last came, zero for never; Due when it has to come next, zero
+	// where it does not.
+	Last, Due time.Time
+	// Silent says that it stays away, Ended that the sender has told of its end.
+	Silent, Ended bool
+	// Trouble is why it can't be told what other replicas know.
+	Trouble string
 }
 
 // Order is what people have ordered for a namespace.

@@ -88,6 +88,7 @@ type sourceView struct {
 	RefusedStatus    int
 	StatusOfTheLast  int
 	HealthIsACaution bool
+	Signs            Signs
 }
 
 type spoolView struct {
@@ -158,7 +159,7 @@ func (v *view) model(now time.Time) *model {
 	m.Spool = spoolView{Signals: f.spool.signals, Aside: f.spool.aside, Bytes: f.spool.bytes, Oldest: f.spool.oldest}
 	for _, s := range o.Sources {
 		if heard := f.sources[s.Name]; heard != nil {
-			m.Sources = append(m.Sources, sourceOf(s, heard, now))
+			m.Sources = append(m.Sources, sourceOf(s, heard, now).with(m.State.Signs))
 		}
 	}
 	f.mu.Unlock()
@@ -225,6 +226,20 @@ func sourceOf(s Source, heard *heardOf, now time.Time) sourceView {
 		v.Health, v.HealthIsACaution = fmt.Sprintf("refused, %d", heard.status), true
 	default:
 		v.Health = "ok"
+	}
+	return v
+}
+
+// with returns v with its signs of life, which tell more of its health than what
+// has come.
+func (v sourceView) with(all []Signs) sourceView {
+	at := slices.IndexFunc(all, func(s Signs) bool { return s.Source == v.Name })
+	if at < 0 {
+		return v
+	}
+	v.Signs = all[at]
+	if v.Signs.Silent {
+		v.Health, v.HealthIsACaution = "silent", true
 	}
 	return v
 }

@@ -21,8 +21,8 @@ import (
 	gateway "kubernaut.io/gateway"
 )
 
-// Options is what Metrics are made of. All but Now, Watches, Reconciles and
-// RedisConnections are required.
+// Options is what Metrics are made of. All but Now, Watches, Reconciles,
+// Heartbeats and RedisConnections are required.
 type Options struct {
 	// Sources are the names of all configured sources.
 	Sources []string
@@ -31,6 +31,9 @@ type Options struct {
 	// Reconciles are the names of those whose senders are asked what fires; nil for
 	// none.
 	Reconciles []string
+	// Heartbeats are the names of those whose senders give signs of life; nil for
+	// none.
+	Heartbeats []string
 	// Namespace is the gateway's own; its series exist from the start.
 	Namespace string
 	// Version is the gateway's, for gateway_build_info.
@@ -96,6 +99,7 @@ type Metrics struct {
 	parked     parked
 	events     map[string]*Events
 	reconciled map[string]*Reconciled
+	heartbeats map[string]*Heartbeat
 	silences   silences
 	recording  recording
 	shadow     shadow
@@ -132,6 +136,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		parked:     newParked(f),
 		events:     newEvents(f, o.Watches),
 		reconciled: newReconciled(f, o.Reconciles),
+		heartbeats: newHeartbeats(f, o.Heartbeats),
 		silences:   newSilences(f, o.Alertmanagers, o.Silences, o.Now),
 		reload:     newReload(f, o.PolicyRules, o.PolicyCauses),
 		recording:  newRecording(f),

@@ -147,6 +147,10 @@ func (j *job) alerts(t *testing.T) (goOn bool) {
 		j.post(t, "CrashLooping", "shop", begin)
 		return j.count(t, request) > 1
 	})
+	ok = ok && j.step(t, "that a sign of life renews its Lease", func() bool {
+		j.post(t, "Watchdog", "shop", begin)
+		return j.used(t, right{"update", "coordination.k8s.io", "leases", "gateway-heartbeat-prometheus"})
+	})
 	// A namespace that no watch has shown.
 	ok = ok && j.step(t, "that an alert of a namespace that is not there is taken", func() bool {
 		outcome, _, _ := j.post(t, "Gone", "nowhere", begin)

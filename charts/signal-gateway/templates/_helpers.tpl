@@ -90,6 +90,16 @@ app.kubernetes.io/part-of: kubernaut
 {{- toJson $names -}}
 {{- end }}
 
+{{/* gateway.heartbeats names the sources whose senders give signs of life. */}}
+{{- define "gateway.heartbeats" -}}
+{{- $names := list -}}
+{{- range dig "sources" (list (dict "name" "prometheus" "format" "alertmanager")) (include "gateway.config" . | fromYaml) -}}
+{{- $signs := or (hasKey . "heartbeat") (eq .format "alertmanager") -}}
+{{- if and $signs (not (has (toString (dig "heartbeat" "interval" "" .)) (list "0" "0s"))) -}}{{- $names = append $names .name -}}{{- end -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end }}
+
 {{/* gateway.redis is true where replicas share a ledger. */}}
 {{- define "gateway.redis" -}}
 {{- $c := include "gateway.config" . | fromYaml -}}
