@@ -12,6 +12,10 @@ import (
 // ledger, or judged by the policy.
 const accountants = 16
 
+// ownedAtOnce is how many signals wait together for their owners: not so many that
+// the time which a batch has for them would not do.
+const ownedAtOnce = 250
+
 // ErrNotCurrent means that nobody can tell now what is known: the watch of the
 // cluster's requests has been silent for too long.
 var ErrNotCurrent = errors.New("the requests in the cluster can't be told now")
@@ -51,6 +55,10 @@ func (p *Pipeline) Account(ctx context.Context, signals []Signal) ([]Account, er
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, accountants)
 	for i := range signals {
+		if i%ownedAtOnce == 0 {
+			some := signals[i:min(i+ownedAtOnce, len(signals))]
+			p.own(ctx, some, make([]tape, len(some)))
+		}
 		s := &signals[i]
 		s.ReceivedAt = now
 		s.Normalize(p.Identity)

@@ -5,7 +5,8 @@
 // The way of a signal:
 //
 //	ingress   takes a webhook, its adapter makes a batch of Signals of it
-//	Process   normalizes each Signal: severity, Fingerprint, AlertHash
+//	Process   finds out by its Owners what the resource of each Signal is of
+//	          normalizes it: severity, Fingerprint, AlertHash
 //	          glances at it: invalid, suppressed, or a duplicate of a request
 //	          that the Sink knows to be unfinished; most signals end here
 //	          decides the others, one fingerprint at a time:

@@ -24,8 +24,8 @@ type Observer interface {
 	Reviewed(s *Signal, d *Decision)
 }
 
-// Options is what a Pipeline is made of. All but Switch, Silences, Now, Spool and
-// Patience are required.
+// Options is what a Pipeline is made of. All but Switch, Silences, Owners, Now, Spool
+// and Patience are required.
 type Options struct {
 	Identity Identity
 	Dedup    DedupRules
@@ -41,7 +41,9 @@ type Options struct {
 	Ledger     Ledger
 	Sink       Sink
 	Namespaces Namespaces
-	Observer   Observer
+	// Owners finds out what stands for a signal's resource; nil for nothing.
+	Owners   Owners
+	Observer Observer
 	// Now is the clock; time.Now where it is nil.
 	Now func() time.Time
 
@@ -110,7 +112,7 @@ func (p *Pipeline) Process(ctx context.Context, signals []Signal) []Decision {
 }
 
 // glanceSteps is how many steps a glance has that recognises a duplicate.
-const glanceSteps = 2
+const glanceSteps = 3
 
 // process is Process with a tape for each signal.
 func (p *Pipeline) process(ctx context.Context, signals []Signal, tapes []tape) []Decision {
@@ -118,6 +120,7 @@ func (p *Pipeline) process(ctx context.Context, signals []Signal, tapes []tape) 
 	b := glances{room: len(signals), rules: p.Rules()}
 	now := p.Now()
 	one, ports := p.taped()
+	p.own(ctx, signals, tapes)
 	for i := range signals {
 		s := &signals[i]
 		if s.ReceivedAt.IsZero() {

@@ -50,6 +50,8 @@ const (
 	OpAppend   Op = "append"   // *Fault; success is not noted
 	OpSetAside Op = "setAside" // *Fault; success is not noted
 
+	OpOwner Op = "owner" // of a Resource: Ownership; none is not noted
+
 	// OpJudged tells what the rules came to: of a Judged, nothing.
 	OpJudged Op = "judged"
 )
@@ -237,6 +239,22 @@ func (t *tape) identify(s *Signal) {
 	if t.plays && s.Err == nil {
 		s.Fingerprint, s.Alert = t.fingerprint, t.alert
 	}
+}
+
+// owner has an owner told: by ask, or by the tape. It is the first that a decision
+// learns, and recordings of when nobody asked for it have none.
+func (t *tape) owner(r Resource, ask func() Ownership) Ownership {
+	if t.plays {
+		if t.at < len(t.steps) && t.steps[t.at].Op == OpOwner {
+			return through(t, OpOwner, r, ask)
+		}
+		return Ownership{}
+	}
+	answer := ask()
+	if answer != (Ownership{}) {
+		t.note(OpOwner, r, answer)
+	}
+	return answer
 }
 
 // rests notes what d rests on.

@@ -76,9 +76,11 @@ type App struct {
 	audit      auditing
 	sink       *kube.Sink
 	namespaces *kube.Namespaces
-	orders     *orders
-	retention  *kube.Retention
-	events     []*kube.EventWatch
+	// owners is nil where nobody looks for them.
+	owners    *kube.Owners
+	orders    *orders
+	retention *kube.Retention
+	events    []*kube.EventWatch
 	// reconcilers ask senders what fires there; leads says that this replica is the
 	// one of all that takes in what they find.
 	reconcilers reconcile.Set
@@ -213,6 +215,12 @@ func (a *App) room(metrics *telemetry.Metrics) error {
 	if a.spool != nil {
 		options.Spool = a.spool
 	}
+	if c.Owners.Enabled {
+		if a.owners, err = newOwners(&o, metrics); err != nil {
+			return err
+		}
+		options.Owners = a.owners
+	}
 	a.pipeline, err = gateway.NewPipeline(options)
 	return err
 }
@@ -294,6 +302,9 @@ func (a *App) Run(ctx context.Context) error {
 	running.Go(func() error { return a.credentials.watch(inner) })
 	after(a.usable, a.sink.Run, a.namespaces.Run, a.sweep)
 	after(a.usable, a.orders.runs()...)
+	if a.owners != nil {
+		after(a.usable, a.owners.Run)
+	}
 	after(a.ready, a.review, a.retention.Run)
 	for _, w := range a.events {
 		after(a.ready, w.Run)
@@ -389,6 +400,9 @@ func (a *App) synced(ctx context.Context) bool {
 	defer tick.Stop()
 	for {
 		missing := append(a.namespaces.Missing(), a.orders.missing()...)
+		if a.owners != nil {
+			missing = append(missing, a.owners.Missing()...)
+		}
 		if len(missing) == 0 {
 			return true
 		}

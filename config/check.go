@@ -31,6 +31,7 @@ func (c *Config) check() Problems {
 	c.checkSources(k)
 	c.checkEvents(k)
 	c.checkSignals(k)
+	c.Owners.check(k)
 	c.checkSilences(k)
 	c.checkDedup(k)
 	c.checkStorm(k)

@@ -23,6 +23,7 @@ type Config struct {
 	Sources       []Source      `yaml:"sources"`
 	Events        Events        `yaml:"events"`
 	Fingerprint   Fingerprint   `yaml:"fingerprint"`
+	Owners        Owners        `yaml:"owners"`
 	Severity      Severity      `yaml:"severity"`
 	Suppress      Suppress      `yaml:"suppress"`
 	Silences      Silences      `yaml:"silences"`
@@ -340,6 +341,7 @@ func Default() *Config {
 		},
 		Events:      Events{Wait: 5 * time.Minute, TTL: time.Hour},
 		Fingerprint: Fingerprint{By: ByOwner},
+		Owners:      Owners{Enabled: true, MaxObjects: 250_000},
 		Suppress:    Suppress{Severities: []Word{"none"}, Signals: []string{"Watchdog", "InfoInhibitor"}},
 		Silences:    Silences{ConfigMap: "gateway-silences", PollInterval: 15 * time.Second},
 		Dedup: Dedup{

@@ -50,6 +50,8 @@ func keys(v reflect.Value, path string, leaves map[string]any) {
 		keys(reflect.ValueOf(config.Auth{}), "sources[].auth[]", leaves)
 	case path == "events.minimum":
 		keys(reflect.ValueOf(config.EventMinimum{}), "events.minimum[]", leaves)
+	case path == "owners.kinds":
+		keys(reflect.ValueOf(config.OwnerKind{}), "owners.kinds[]", leaves)
 	case path == "silences.list":
 		keys(reflect.ValueOf(config.Silence{}), "silences.list[]", leaves)
 	case path == "silences.alertmanagers":

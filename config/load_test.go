@@ -97,6 +97,7 @@ sources:
        startsAt: j, resolved: k, endsAt: l, cluster: m}
 events: {minimum: [{reason: "Failed*", count: 4, for: 39s}], wait: 40s, ttl: 41s, canary: 42s}
 fingerprint: {by: resource}
+owners: {enabled: false, maxObjects: 34, kinds: [{apiGroup: argoproj.io, kind: Rollout, resource: rollouts}]}
 severity: {aliases: {Page: CRITICAL}}
 suppress: {severities: [None, Info], signals: [Thirteen]}
 silences:
@@ -154,6 +155,7 @@ shutdownDelay: 0
 			Wait:    40 * time.Second, TTL: 41 * time.Second, Canary: 42 * time.Second,
 		},
 		Fingerprint: config.Fingerprint{By: "resource"},
+		Owners:      config.Owners{MaxObjects: 34, Kinds: []config.OwnerKind{{APIGroup: "argoproj.io", Kind: "Rollout", Resource: "rollouts"}}},
 		Severity:    config.Severity{Aliases: map[config.Word]config.Word{"page": "critical"}},
 		Suppress:    config.Suppress{Severities: []config.Word{"none", "info"}, Signals: []string{"Thirteen"}},
 		Silences: config.Silences{
@@ -425,6 +427,15 @@ line 7: environment.aliases[""]: the word for staging is empty
 line 7: environment.aliases.uat: "not_one" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
 line 8: environment.default: "a.b" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
 line 9: environment.cacheTTL: -1s is less than 0`,
+		},
+		"owners": {
+			loopback + "owners:\n  maxObjects: 0\n  kinds:\n  - {apiGroup: argoproj.io/v1alpha1, kind: rollout, resource: Rollout}\n" +
+				"  - {apiGroup: a.b, kind: Rollout, resource: rollouts}\n  - {apiGroup: a.b, kind: Rollout, resource: rollouts}\n",
+			`line 3: owners.maxObjects: 0 is not from 1 to 10000000
+line 5: owners.kinds[0].apiGroup: "argoproj.io/v1alpha1" is no API group; write one such as argoproj.io, without a version
+line 5: owners.kinds[0].kind: "rollout" is no kind; write one such as Rollout
+line 5: owners.kinds[0].resource: "Rollout" is no resource; write the kind's plural in small letters, such as rollouts
+line 7: owners.kinds[2]: a.b/Rollout is owners.kinds[1] already`,
 		},
 		"severities": {
 			loopback + "severity: {aliases: {page: fatal, fatal: critical, '': info, x: " + strings.Repeat("y", 51) + "}}\nsuppress: {severities: [''], signals: ['']}\n",

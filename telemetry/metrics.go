@@ -97,6 +97,7 @@ type Metrics struct {
 	retention  retention
 	reload     *reload
 	parked     parked
+	owners     owners
 	events     map[string]*Events
 	reconciled map[string]*Reconciled
 	heartbeats map[string]*Heartbeat
@@ -134,6 +135,7 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		guard:      newGuard(f),
 		retention:  newRetention(f, o.Requests),
 		parked:     newParked(f),
+		owners:     newOwners(f),
 		events:     newEvents(f, o.Watches),
 		reconciled: newReconciled(f, o.Reconciles),
 		heartbeats: newHeartbeats(f, o.Heartbeats),

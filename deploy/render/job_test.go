@@ -80,13 +80,20 @@ func (j *job) within(t *testing.T, patience time.Duration, what string, ok func(
 // gateway says instead.
 func (j *job) post(t *testing.T, name, namespace string, start time.Time, end ...time.Time) (outcome, fingerprint, request string) {
 	t.Helper()
-	status, endsAt := "firing", time.Time{}
-	if len(end) > 0 {
-		status, endsAt = "resolved", end[0]
+	a := map[string]any{
+		"status": "firing", "startsAt": start,
+		"labels": map[string]string{"alertname": name, "severity": "critical", "namespace": namespace, "pod": "cart-1-a"},
 	}
-	body, err := json.Marshal(map[string]any{"version": "4", "alerts": []any{map[string]any{
-		"status": status, "startsAt": start, "endsAt": endsAt, "labels": map[string]string{"alertname": name, "severity": "critical", "namespace": namespace, "pod": "cart-1-a"},
-	}}})
+	if len(end) > 0 {
+		a["status"], a["endsAt"] = "resolved", end[0]
+	}
+	return j.send(t, a)
+}
+
+// send posts an alert, and returns what post does.
+func (j *job) send(t *testing.T, alert map[string]any) (outcome, fingerprint, request string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"version": "4", "alerts": []any{alert}})
 	must(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+j.process.webhooks+"/webhook/prometheus", bytes.NewReader(body))
 	must(t, err)
@@ -133,6 +140,12 @@ func (j *job) run(t *testing.T) {
 	})
 }
 
+// controllers are what may have controllers themselves, and a Job and a pod that no
+// watch has shown, by the labels that name them.
+var controllers = map[string]string{
+	"deployment": "cart", "statefulset": "db", "daemonset": "agent", "cronjob": "nightly", "job_name": "gone", "pod": "gone",
+}
+
 // alerts are created, counted, and decided anew where somebody else was faster.
 func (j *job) alerts(t *testing.T) (goOn bool) {
 	t.Helper()
@@ -160,6 +173,14 @@ func (j *job) alerts(t *testing.T) (goOn bool) {
 		outcome, _, _ := j.post(t, "CrashLooping", "shop", begin, time.Now())
 		return outcome == "resolved"
 	})
+	for label, object := range controllers {
+		ok = ok && j.step(t, "that an alert of a "+label+" is taken", func() bool {
+			outcome, _, _ := j.send(t, map[string]any{
+				"status": "firing", "startsAt": begin, "labels": map[string]string{"alertname": "Down", "severity": "critical", "namespace": "shop", label: object},
+			})
+			return outcome == "created" || outcome == "duplicate"
+		})
+	}
 	if !ok {
 		return false
 	}

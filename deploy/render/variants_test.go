@@ -40,7 +40,7 @@ redis: {valkey: {enabled: true}}
 autoscaling: {enabled: true, webhooksInFlight: 50}
 monitoring: {serviceMonitor: {enabled: true, labels: {release: prometheus}}, rules: {enabled: true}, dashboards: {enabled: true}}
 tls: {certificate: {create: true, issuerRef: {kind: ClusterIssuer, name: internal}}}
-rbac: {owners: {enabled: true, kinds: [{apiGroup: argoproj.io, resource: rollouts}]}}
+rbac: {owners: {enabled: true, kinds: [{apiGroup: argoproj.io, kind: Rollout, resource: rollouts}]}}
 config: {events: {canary: 30s}, sources: [{name: events, format: kubernetes-event, auth: [{kubernetes: {}}], watch: {enabled: true}}]}
 senders: [{source: events, namespace: kube-events, serviceAccount: exporter}]
 `, pods: 3, has: []string{

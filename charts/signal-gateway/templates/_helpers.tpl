@@ -52,6 +52,11 @@ app.kubernetes.io/part-of: kubernaut
 {{- $tls := dict "certFile" "/etc/gateway/tls/tls.crt" "keyFile" "/etc/gateway/tls/tls.key" "required" true -}}
 {{- $_ := set $c.webhooks "tls" $tls -}}
 {{- end -}}
+{{- with .Values.rbac.owners -}}
+{{- $o := dict "enabled" .enabled -}}
+{{- if .kinds -}}{{- $_ := set $o "kinds" .kinds -}}{{- end -}}
+{{- if or .kinds (not .enabled) -}}{{- $_ := set $c "owners" $o -}}{{- end -}}
+{{- end -}}
 {{- with .Values.redis -}}
 {{- $r := dict -}}
 {{- if .valkey.enabled -}}
