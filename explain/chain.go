@@ -80,13 +80,16 @@ func newTelling(c *Case) *telling {
 	// Rules judge the signal as it was decided about.
 	t.s.ReceivedAt, t.s.Spooled = c.Decision.ReceivedAt, t.kind == Drained
 	t.s.Fingerprint, t.s.Alert = c.Decision.Fingerprint, c.Decision.Alert
+	t.trail = follow(t.d)
+	if t.trail.owner != nil {
+		t.s.Owner = t.trail.owner.Owner
+	}
 	if c.Signal != nil {
 		t.summary = summarise(t.s, c.Format)
 	}
 	if !c.Decision.Fingerprint.IsZero() {
 		t.identity = identify(t.s, c.Decision.Fingerprint)
 	}
-	t.trail = follow(t.d)
 	return t
 }
 
@@ -107,6 +110,7 @@ func (t *telling) tell() {
 	if t.d.Outcome == gateway.Rejected && t.d.Reason == gateway.ReasonInvalid {
 		t.link(StageInvalid, nil, "it is no valid signal: "+clip(t.d.Detail))
 	}
+	t.owned()
 	if t.identity != nil {
 		t.link(StageFingerprint, t.identity, t.identity.Fingerprint+", "+t.identity.text())
 	}

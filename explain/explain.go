@@ -95,6 +95,7 @@ type Stage string
 const (
 	StageReceived    Stage = "received"
 	StageInvalid     Stage = "invalid"
+	StageOwner       Stage = "owner"
 	StageFingerprint Stage = "fingerprint"
 	StageSuppressed  Stage = "suppressed"
 	StageSwitch      Stage = "switch"
@@ -126,7 +127,7 @@ type Link struct {
 	// Text is for people: one line without control characters.
 	Text string `json:"text"`
 	// Data is the same for programs, of the type that goes with the stage: Receipt,
-	// Identity, Order, Silence, Fault, Round, Known, Memory, Verdict, Place, Cell,
+	// Owner, Identity, Order, Silence, Fault, Round, Known, Memory, Verdict, Place, Cell,
 	// Policy, Storm, Restraint, Booking, Effect, Count or Answer. It is nil where
 	// there is nothing beside the text; read from JSON it is what JSON has.
 	Data any `json:"data,omitempty"`

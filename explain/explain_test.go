@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,34 @@ func TestParts(t *testing.T) {
 	c.Signal = nil
 	if id := explain.Of(&c).Fingerprint; !id.Incomplete {
 		t.Errorf("%+v is not incomplete", id)
+	}
+}
+
+// TestOwnersAreTold: from wherever an owner is known, or whatever kept it from being
+// known, it is said, and in words of its own.
+func TestOwnersAreTold(t *testing.T) {
+	cart := gateway.Resource{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "cart"}
+	said := make(map[string]gateway.OwnerFrom)
+	for _, from := range gateway.OwnersFrom {
+		for _, owner := range []gateway.Resource{cart, {}} {
+			w := newWorld(t)
+			w.owned = gateway.Ownership{Owner: owner, From: from}
+			e := explain.Of(w.process(w.pipeline(), alert("cart-0")))
+			at := slices.IndexFunc(e.Chain, func(l explain.Link) bool { return l.Stage == explain.StageOwner })
+			if at < 0 {
+				t.Fatalf("%s: nothing is told", from)
+			}
+			text, data := e.Chain[at].Text, e.Chain[at].Data.(explain.Owner)
+			if before, is := said[text]; is {
+				t.Errorf("%s and %s are told alike: %s", from, before, text)
+			}
+			said[text] = from
+			known := !owner.IsZero()
+			if data.From != from || strings.Contains(text, cart.String()) != known || strings.Contains(text, "stands for itself") == known ||
+				(e.Signal.Owner != nil) != known || e.Fingerprint.ByOwner != known || strings.HasSuffix(text, ": from "+string(from)) {
+				t.Errorf("%s: %s, %+v, %+v", from, text, data, e.Fingerprint)
+			}
+		}
 	}
 }
 

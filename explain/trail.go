@@ -12,6 +12,8 @@ import (
 type trail struct {
 	name func(sequence int64) string
 
+	// owner is what controls the resource, nil where nobody looked.
+	owner *gateway.Ownership
 	// orders are what people have ordered, each once.
 	orders         []gateway.Ordered
 	silence        string
@@ -81,6 +83,7 @@ func follow(d *gateway.Decision) *trail {
 
 // learns says what is learned by each kind of step.
 var learns = map[gateway.Op]func(t *trail, s *gateway.Step){
+	gateway.OpOwner:       func(t *trail, s *gateway.Step) { t.owner = ptr(read[gateway.Ownership](s.Answer)) },
 	gateway.OpNewest:      (*trail).newest,
 	gateway.OpCurrent:     func(t *trail, _ *gateway.Step) { t.round().notCurrent = true },
 	gateway.OpSettle:      func(t *trail, s *gateway.Step) { t.round().settle = t.fault(s.Answer) },

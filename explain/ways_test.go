@@ -66,6 +66,12 @@ var ways = map[string]func(w *world) *explain.Case{
 		p.Review(w.tb.Context())
 		return &w.last
 	},
+	"created-for-owner": func(w *world) *explain.Case {
+		w.owned = gateway.Ownership{
+			Owner: gateway.Resource{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "cart"}, From: gateway.OwnerRemembered,
+		}
+		return w.process(w.pipeline(), alert("cart-0"))
+	},
 	"duplicate": func(w *world) *explain.Case {
 		w.stand(alert("cart-0"), nil)
 		return w.process(w.pipeline(), alert("cart-0"))

@@ -37,7 +37,9 @@ type world struct {
 	mode    gateway.Mode
 	silence string
 	queued  bool
-	spool   error
+	// owned is what is known of each resource's controllers.
+	owned gateway.Ownership
+	spool error
 	// ledger and namespaces are their errors.
 	ledger, namespaces error
 
@@ -81,7 +83,7 @@ func (w *world) pipeline(change ...func(o *gateway.Options)) *gateway.Pipeline {
 	w.tb.Helper()
 	o := gateway.Options{
 		Identity: identity, Dedup: dedup, Storms: storms, Rules: gateway.Fixed(rules), Switch: people{w}, Silences: people{w},
-		Ledger: ledger{w}, Sink: sink{w}, Namespaces: people{w}, Observer: people{w}, Now: func() time.Time { return w.now },
+		Ledger: ledger{w}, Sink: sink{w}, Namespaces: people{w}, Owners: people{w}, Observer: people{w}, Now: func() time.Time { return w.now },
 	}
 	for _, change := range change {
 		change(&o)
@@ -296,3 +298,8 @@ func (p people) Reviewed(s *gateway.Signal, d *gateway.Decision) {
 
 // spools gives the pipeline the world's spool.
 func (w *world) spools(o *gateway.Options) { o.Spool = people{w} }
+
+// Owners implements gateway.Owners.
+func (p people) Owners(_ context.Context, resources []gateway.Resource) []gateway.Ownership {
+	return slices.Repeat([]gateway.Ownership{p.owned}, len(resources))
+}

@@ -12,10 +12,10 @@ import (
 const sameRequest = 10 * time.Minute
 
 // learn takes from what a live decision saw all that was not the gateway's doing:
-// the labels and overrides of namespaces, what people ordered and silenced, and
-// the requests that were there before the recording began.
+// the labels and overrides of namespaces, owners, what people ordered and silenced,
+// and the requests that were there before the recording began.
 func (w *world) learn(live *gateway.Decision) {
-	w.mode, w.silence, w.unread = gateway.Ordered{}, "", ""
+	w.mode, w.silence, w.unread, w.owned = gateway.Ordered{}, "", "", gateway.Ownership{}
 	if live == nil {
 		return
 	}
@@ -26,6 +26,8 @@ func (w *world) learn(live *gateway.Decision) {
 			if seen, err := gateway.Read[gateway.Newest](s.Answer); err == nil && seen.Request != nil {
 				w.inherit(seen.Request)
 			}
+		case gateway.OpOwner:
+			w.owned, _ = gateway.Read[gateway.Ownership](s.Answer)
 		case gateway.OpLabels:
 			w.learnNamespace(s)
 		case gateway.OpOverride:
@@ -39,9 +41,7 @@ func (w *world) learn(live *gateway.Decision) {
 				w.mode = answer
 			}
 		case gateway.OpSilenced:
-			if id, err := gateway.Read[string](s.Answer); err == nil {
-				w.silence = id
-			}
+			w.silence, _ = gateway.Read[string](s.Answer)
 		default: // the gateway's own doing
 		}
 	}

@@ -59,7 +59,7 @@ func NewSimulation(o Options) (*Simulation, error) {
 	var err error
 	s.pipeline, err = gateway.NewPipeline(gateway.Options{
 		Identity: o.Identity, Dedup: o.Dedup, Storms: o.Storms, Rules: func() *gateway.Rules { return s.rules },
-		Switch: w, Silences: silences{w, o.Silences}, Ledger: o.Ledger, Sink: w, Namespaces: w,
+		Switch: w, Silences: silences{w, o.Silences}, Ledger: o.Ledger, Sink: w, Namespaces: w, Owners: w,
 		Observer: nobody{}, Now: w.now,
 	})
 	if err != nil {

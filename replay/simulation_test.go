@@ -34,6 +34,26 @@ func rules(policy gateway.Policy) gateway.Rules {
 	}
 }
 
+// identity has owners stand for pods.
+var identity = gateway.Identity{ByOwner: true}
+
+// twos has two pods in a Deployment, but for the first eight, which are pods of
+// nobody.
+type twos struct{}
+
+// Owners implements gateway.Owners.
+func (twos) Owners(_ context.Context, resources []gateway.Resource) []gateway.Ownership {
+	found := make([]gateway.Ownership, len(resources))
+	for i, r := range resources {
+		var n int
+		if _, err := fmt.Sscanf(r.Name, "web-%d", &n); err == nil && n >= 8 {
+			owner := gateway.Resource{APIVersion: "apps/v1", Kind: "Deployment", Namespace: r.Namespace, Name: fmt.Sprint("web-", n/2)}
+			found[i] = gateway.Ownership{Owner: owner, From: gateway.OwnerWatched}
+		}
+	}
+	return found
+}
+
 // careful is a policy that some signals find.
 type careful struct{}
 
@@ -66,7 +86,7 @@ func mustLive(t *testing.T, r gateway.Rules, seed uint64) *live {
 	}
 	var err error
 	l.pipeline, err = gateway.NewPipeline(gateway.Options{
-		Dedup: dedup, Storms: storms, Rules: gateway.Fixed(r), Switch: l.world,
+		Identity: identity, Owners: twos{}, Dedup: dedup, Storms: storms, Rules: gateway.Fixed(r), Switch: l.world,
 		Ledger: memledger.New(memledger.Options{}), Sink: l.world, Namespaces: l.world, Observer: nobody{}, Now: l.world.now,
 	})
 	if err != nil {
@@ -167,7 +187,7 @@ func recorded(t *testing.T, items []Item, decisions []gateway.Decision) []Item {
 
 func mustSimulation(t *testing.T, r gateway.Rules) *Simulation {
 	t.Helper()
-	s, err := NewSimulation(Options{Dedup: dedup, Storms: storms, Rules: r, Ledger: memledger.New(memledger.Options{})})
+	s, err := NewSimulation(Options{Identity: identity, Dedup: dedup, Storms: storms, Rules: r, Ledger: memledger.New(memledger.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}

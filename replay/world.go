@@ -13,8 +13,8 @@ import (
 // world is a cluster that a recording makes up, as one replica that misses
 // nothing sees it: the requests are those that the replayed rules open, and all
 // that people, controllers and other systems did is what the recorded decisions
-// learned of it. It is a gateway.Sink, gateway.Namespaces, gateway.Switch and
-// gateway.Silences, for one goroutine.
+// learned of it. It is a gateway.Sink, gateway.Namespaces, gateway.Owners,
+// gateway.Switch and gateway.Silences, for one goroutine.
 type world struct {
 	lateFiring time.Duration
 	// began is when the recording does, at is now.
@@ -31,6 +31,8 @@ type world struct {
 	// mode and silence are what people wanted of the signal at hand.
 	mode    gateway.Ordered
 	silence string
+	// owned is what controls the resource of the signal at hand.
+	owned gateway.Ownership
 	// unread is the namespace whose labels could not be read for the signal at hand.
 	unread string
 	// finished collects the places in the budget that are free again.
@@ -68,6 +70,7 @@ type group struct {
 var (
 	_ gateway.Sink       = (*world)(nil)
 	_ gateway.Namespaces = (*world)(nil)
+	_ gateway.Owners     = (*world)(nil)
 	_ gateway.Switch     = (*world)(nil)
 )
 
@@ -414,6 +417,11 @@ func (w *world) Labels(_ context.Context, namespace string) (map[string]string, 
 func (w *world) Override(namespace string) (environment, rule string, ok bool) {
 	o, ok := w.overrides[namespace]
 	return o.Environment, o.Rule, ok
+}
+
+// Owners implements gateway.Owners, for the signal at hand.
+func (w *world) Owners(_ context.Context, resources []gateway.Resource) []gateway.Ownership {
+	return slices.Repeat([]gateway.Ownership{w.owned}, len(resources))
 }
 
 // Mode implements gateway.Switch.
