@@ -181,15 +181,16 @@ check-release: ## release twice, the second time from a clone and from nothing c
 	@scripts/check-release.sh
 
 .PHONY: generate
-generate: ## write deepcopy methods and the CRD anew from api/
+generate: ## write anew what follows from other files: api/, docs/cli.md, the tables of docs/configuration.md
 	tools/run.sh controller-gen object crd paths=./api/... output:crd:dir=api/v1alpha1/crd
+	$(PLAIN) go test ./config ./cmd/gateway -run '^TestReference$$' -count 1 -update
 
 .PHONY: manifests
 manifests: ## write deploy/gateway and the chart's copies anew, from the chart, api/ and deploy/observability
 	$(PLAIN) go -C deploy/render run .
 
 .PHONY: check-generate
-check-generate: ## fail if what is generated is not what api/ says
+check-generate: ## fail if what is generated is stale
 	@scripts/check-generate.sh
 
 .PHONY: lint

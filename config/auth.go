@@ -16,7 +16,7 @@ import (
 
 // Auth is one kind of credentials; exactly one field is set.
 type Auth struct {
-	// None lets everyone in.
+	// None lets everyone in who reaches the port: `{}`.
 	None       *struct{}        `yaml:"none,omitempty"`
 	Bearer     *Bearer          `yaml:"bearer,omitempty"`
 	Basic      *Basic           `yaml:"basic,omitempty"`
@@ -27,22 +27,29 @@ type Auth struct {
 
 // Bearer is a token of a file.
 type Bearer struct {
+	// TokenFile is a file with tokens, one a line, at most 16, each of 16
+	// characters or more; lines that begin with `#` are comments.
 	TokenFile string `yaml:"tokenFile"`
 }
 
 // Basic is a user and password by an htpasswd file.
 type Basic struct {
+	// UsersFile is an htpasswd file, bcrypt alone, with a cost of at most 14.
 	UsersFile string `yaml:"usersFile"`
 }
 
 // HMAC is a signature of the body.
 type HMAC struct {
+	// SecretFile is a file with secrets, one a line, at most 16, each of 16 bytes
+	// or more.
 	SecretFile string `yaml:"secretFile"`
-	// Header holds the signature, TimestampHeader when it was made, where that is
-	// signed too.
-	Header          string `yaml:"header"`
+	// Header is the header with the HMAC-SHA256 of the body, in hex, with or
+	// without `sha256=` before it.
+	Header string `yaml:"header"`
+	// TimestampHeader is the header with when it was signed, in Unix seconds, where
+	// `TIMESTAMP:BODY` is signed; empty where it is the body alone.
 	TimestampHeader string `yaml:"timestampHeader"`
-	// Tolerance is how far that time may be from ours.
+	// Tolerance is how far that time may be from the gateway's, before or after.
 	Tolerance time.Duration `yaml:"tolerance"`
 }
 
@@ -54,13 +61,17 @@ func (h *HMAC) setDefaults() { *h = DefaultHMAC() }
 
 // MTLS is a certificate of the client's.
 type MTLS struct {
-	// AllowedSANs are names of which it has to have one; any will do without them.
+	// AllowedSANs are names of which a certificate has to have one: hosts
+	// (`*.example.org` for any one label), IP addresses, email addresses, URIs.
+	// Empty: any certificate of `webhooks.tls.clientCAFile`.
 	AllowedSANs []string `yaml:"allowedSANs"`
 }
 
 // KubernetesToken is a token of the cluster.
 type KubernetesToken struct {
-	// Audiences are whom it may be meant for; the API server without them.
+	// Audiences are what a token of the cluster has to be made for, one of them;
+	// empty for the API server's own. Its bearer needs the right to `post` on
+	// `/webhook/NAME`.
 	Audiences []string `yaml:"audiences"`
 }
 

@@ -20,39 +20,46 @@ const (
 
 // Watch lets a source take Events from the Kubernetes API itself.
 type Watch struct {
+	// Enabled takes Events from the Kubernetes API too, for a source of format
+	// `kubernetes-event`; docs/events.md says how.
 	Enabled bool `yaml:"enabled"`
-	// Namespaces are those that are watched, empty for all.
+	// Namespaces are those whose Events are watched; empty for all.
 	Namespaces []string `yaml:"namespaces"`
 	Reasons    Reasons  `yaml:"reasons"`
 }
 
 // Reasons selects Events by their reason, with globs.
 type Reasons struct {
-	// Include is empty for all.
+	// Include are the reasons that are wanted, as globs; empty for all.
 	Include []string `yaml:"include"`
-	// Exclude wins over Include.
+	// Exclude are the reasons that are not; they win.
 	Exclude []string `yaml:"exclude"`
 }
 
 // Events says when Events that are watched become signals.
 type Events struct {
-	// Minimum comes before the default minimums; the first row that matches counts.
+	// Minimum says how often, or for how long, Events that are watched have to be
+	// seen to be signals. Its rows come before the default ones, which are in
+	// docs/events.md#minimums, and the first that matches counts.
 	Minimum []EventMinimum `yaml:"minimum"`
-	// Wait is how long Events wait at most for a drain or rollout to be over.
+	// Wait is how long after its beginning an Event waits at most for a drain or
+	// rollout to be over; 0 for not at all.
 	Wait time.Duration `yaml:"wait"`
-	// TTL is how long the API server keeps Events.
+	// TTL is how long the API server keeps Events, its `--event-ttl`.
 	TTL time.Duration `yaml:"ttl"`
-	// Canary is how often an Event is written to prove the watch, 0 for never.
+	// Canary is how often an Event is written that proves the watch; 0 for never.
 	Canary time.Duration `yaml:"canary"`
 }
 
 // EventMinimum is how often, or for how long, Events of a reason have to be seen
 // before they are signals.
 type EventMinimum struct {
-	// Reason is a glob.
-	Reason string        `yaml:"reason"`
-	Count  int64         `yaml:"count"`
-	For    time.Duration `yaml:"for"`
+	// Required. Reason is a reason, as a glob.
+	Reason string `yaml:"reason"`
+	// Count is how often, 1 to 5; 0 stands for 5.
+	Count int64 `yaml:"count"`
+	// For says for how long, up to 1m; 0s stands for 1m. Either suffices.
+	For time.Duration `yaml:"for"`
 }
 
 func (w *Watch) check(k *checker, at string, format Format) {

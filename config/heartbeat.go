@@ -11,11 +11,16 @@ const minHeartbeatGrace = 10 * time.Second
 
 // Heartbeat says by what a source's sender shows that alerts come through.
 type Heartbeat struct {
-	// Alert is the name of an alert that always fires there.
+	// Alert is the name of an alert that always fires at the sender, its sign of
+	// life, which docs/heartbeat.md is about. Where `heartbeat` is absent, a source
+	// of format `alertmanager` has these defaults too, and nothing is expected of it
+	// before the first sign. Another name than Watchdog has to be in
+	// `suppress.signals` as well.
 	Alert string `yaml:"alert"`
-	// Interval is how often it is sent, at least; 0 for no signs.
+	// Interval is how often it is sent, at least: the `repeat_interval` of its
+	// route; `0` for no signs.
 	Interval time.Duration `yaml:"interval"`
-	// Grace is how much longer it may take.
+	// Grace is how much longer it may take until the source is silent; 10s at least.
 	Grace time.Duration `yaml:"grace"`
 }
 

@@ -9,8 +9,10 @@ import (
 // RateLimit bounds how fast signals are taken from a source. The zero RateLimit
 // does not bound them.
 type RateLimit struct {
+	// SignalsPerSecond is how many signals are taken in a second; 0 for no limit.
+	// docs/limits.md says what a sender is told.
 	SignalsPerSecond float64 `yaml:"signalsPerSecond"`
-	// Burst is how many may come at once. 0 means as many as in one second.
+	// Burst is how many may come at once; 0 for as many as in a second.
 	Burst int `yaml:"burst"`
 	// PerClient bounds each client of a source without credentials.
 	PerClient ClientLimit `yaml:"perClient"`
@@ -19,8 +21,13 @@ type RateLimit struct {
 // ClientLimit bounds how fast signals are taken from one client, an IPv4 address
 // or a /64 of IPv6. The zero ClientLimit does not bound them.
 type ClientLimit struct {
+	// SignalsPerSecond is how many signals are taken in a second from each client,
+	// an IPv4 address or a /64 of IPv6; 0 for no limit. It is for sources without
+	// credentials.
 	SignalsPerSecond float64 `yaml:"signalsPerSecond"`
-	Burst            int     `yaml:"burst"`
+	// Burst is how many may come at once from one client; 0 for as many as in a
+	// second.
+	Burst int `yaml:"burst"`
 }
 
 // Limit returns how many signals a source may send in a second, 0 for any

@@ -15,9 +15,12 @@ const maxOwnerKinds = 100
 
 // Owners says how the controllers of objects are found.
 type Owners struct {
-	// Enabled has them looked up; without, each resource stands for itself.
+	// Enabled looks up who controls an object, as docs/owners.md says; `false`:
+	// every resource stands for itself.
 	Enabled bool `yaml:"enabled"`
-	// MaxObjects is of how many pods, ReplicaSets and Jobs they are kept.
+	// MaxObjects is of how many pods, ReplicaSets and Jobs the controllers are kept,
+	// some 130 bytes each, and a quarter as many of those that have gone. Others are
+	// asked for one by one.
 	MaxObjects int `yaml:"maxObjects"`
 	// Kinds are custom kinds whose objects may have controllers themselves.
 	Kinds []OwnerKind `yaml:"kinds"`
@@ -25,10 +28,12 @@ type Owners struct {
 
 // OwnerKind is a custom kind that controls workloads.
 type OwnerKind struct {
-	// APIGroup is empty for the core group.
+	// APIGroup is the kind's group, as `argoproj.io`; empty for the core group.
 	APIGroup string `yaml:"apiGroup"`
-	Kind     string `yaml:"kind"`
-	// Resource is what the API calls its objects, in the plural.
+	// Kind is the kind, as `Rollout`.
+	Kind string `yaml:"kind"`
+	// Resource is its plural, as `rollouts`, of which the gateway needs the right to
+	// `get`.
 	Resource string `yaml:"resource"`
 }
 

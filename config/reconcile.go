@@ -12,20 +12,30 @@ const (
 // Reconcile says how what fires at a source's sender is compared with what has
 // come: at an Alertmanager, or where the source watches Events in the cluster.
 type Reconcile struct {
-	// URL is what the Alertmanager's own page is under, Receiver the name of the
-	// receiver there that posts to the source.
-	URL      string `yaml:"url"`
+	// URL is, for the format `alertmanager`, that of the Alertmanager that is asked
+	// what fires there, to find what never came (docs/reconcile.md). Without
+	// `reconcile` nobody is asked. A source that watches Events has `reconcile:
+	// {}`, and is compared with the Events in the cluster.
+	URL string `yaml:"url"`
+	// Receiver is the name of the receiver in Alertmanager's configuration that
+	// posts to this source; required with `url`. Alerts for others are not missed.
 	Receiver string `yaml:"receiver"`
-	// Username, PasswordFile, TokenFile and CAFile are those of an Alertmanager.
-	Username     string `yaml:"username"`
+	// Username is the user, where the Alertmanager asks for one.
+	Username string `yaml:"username"`
+	// PasswordFile is a file with the user's password; read anew for each question.
 	PasswordFile string `yaml:"passwordFile"`
-	TokenFile    string `yaml:"tokenFile"`
-	CAFile       string `yaml:"caFile"`
-	// Every is the time from one look to the next, After how long something has to
-	// have been firing to be missed.
+	// TokenFile is a file with a bearer token, instead of a user; read anew for
+	// each question.
+	TokenFile string `yaml:"tokenFile"`
+	// CAFile holds the authorities that are trusted; empty for the system's.
+	CAFile string `yaml:"caFile"`
+	// Every is how often it is looked, from 1s to 24h.
 	Every time.Duration `yaml:"every"`
+	// After is how long something has to have been firing to be missed: more than
+	// the route's `group_wait` and `group_interval`, after which Alertmanager tries
+	// again.
 	After time.Duration `yaml:"after"`
-	// TakeIn takes in what is found.
+	// TakeIn takes in what is found, as if it had come.
 	TakeIn bool `yaml:"takeIn"`
 }
 

@@ -24,41 +24,65 @@ const minPollInterval = 100 * time.Millisecond
 // Silences says what people do not want to hear of, and where else that is
 // written.
 type Silences struct {
+	// List holds silences. Of `matchers`, `namespaces` and `sources` all that are
+	// given have to match, and one has to be given.
 	List []Silence `yaml:"list"`
-	// ConfigMap is one in the gateway's namespace with more of them.
+	// ConfigMap is the name of one in the gateway's namespace with more of them.
 	ConfigMap string `yaml:"configMap"`
-	// Alertmanagers are asked for theirs, every PollInterval.
+	// Alertmanagers are asked for their silences, which hold here too, for all
+	// sources.
 	Alertmanagers []Alertmanager `yaml:"alertmanagers"`
-	PollInterval  time.Duration  `yaml:"pollInterval"`
+	// PollInterval is how often Alertmanagers are asked.
+	PollInterval time.Duration `yaml:"pollInterval"`
 }
 
 // Silence is a silence as the file has it; gateway.Silence says what its fields
 // mean.
 type Silence struct {
-	Name       string        `yaml:"name"`
-	Matchers   []string      `yaml:"matchers"`
-	Namespaces []string      `yaml:"namespaces"`
-	Sources    []string      `yaml:"sources"`
-	StartsAt   time.Time     `yaml:"startsAt"`
-	EndsAt     time.Time     `yaml:"endsAt"`
-	Window     SilenceWindow `yaml:"window"`
-	Comment    string        `yaml:"comment"`
-	CreatedBy  string        `yaml:"createdBy"`
+	// Required. Name is what answers call it: lower-case letters, digits and
+	// dashes, at most 63; once only.
+	Name string `yaml:"name"`
+	// Matchers are in Alertmanager's syntax, as `['severity=~"warning|info"']`; all
+	// have to match.
+	Matchers []string `yaml:"matchers"`
+	// Namespaces are globs over the namespace of the signal's resource; one has to
+	// match.
+	Namespaces []string `yaml:"namespaces"`
+	// Sources are names of sources; it has to be one of them.
+	Sources []string `yaml:"sources"`
+	// StartsAt is when it begins; without, it holds already.
+	StartsAt time.Time `yaml:"startsAt"`
+	// EndsAt is when it ends; required without a window.
+	EndsAt time.Time     `yaml:"endsAt"`
+	Window SilenceWindow `yaml:"window"`
+	// Comment says why, for people.
+	Comment string `yaml:"comment"`
+	// CreatedBy is who made it, for people.
+	CreatedBy string `yaml:"createdBy"`
 }
 
 // SilenceWindow is a time of maintenance that comes again.
 type SilenceWindow struct {
-	Cron     string        `yaml:"cron"`
+	// Cron is when maintenance that comes again begins, in five fields, as `"30 2 *
+	// * 0"`.
+	Cron string `yaml:"cron"`
+	// Duration is how long it takes, at most 24h; required with `window.cron`.
 	Duration time.Duration `yaml:"duration"`
-	TimeZone string        `yaml:"timeZone"`
+	// TimeZone is whose clocks `cron` goes by, as `Europe/Berlin`; empty for UTC.
+	TimeZone string `yaml:"timeZone"`
 }
 
 // Alertmanager is one whose silences hold here too.
 type Alertmanager struct {
-	URL          string `yaml:"url"`
-	Username     string `yaml:"username"`
+	// Required. URL is where the Alertmanager is, as
+	// `http://alertmanager.monitoring:9093`.
+	URL string `yaml:"url"`
+	// Username is the user, where it asks for one.
+	Username string `yaml:"username"`
+	// PasswordFile is a file with the user's password; read anew for each question.
 	PasswordFile string `yaml:"passwordFile"`
-	// TokenFile holds a bearer token, instead of a user and password.
+	// TokenFile is a file with a bearer token, instead of a user; read anew for
+	// each question.
 	TokenFile string `yaml:"tokenFile"`
 	// CAFile holds the authorities that are trusted; empty for the system's.
 	CAFile string `yaml:"caFile"`

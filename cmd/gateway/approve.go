@@ -54,7 +54,8 @@ func newDeny() *cobra.Command {
 	return verdict{
 		use: "deny", done: "denied",
 		short: "Deny a remediation that waits for approval",
-		long:  `Denies a RemediationRequest on the path conservative, so that nothing remediates it.`,
+		long: `Denies a RemediationRequest on the path conservative, so that nothing remediates
+it.`,
 	}.command()
 }
 
@@ -66,10 +67,11 @@ func (v verdict) command() *cobra.Command {
 		Short: v.short,
 		Long: v.long + `
 
-NAME is the request's, or the beginning of it or of its fingerprint, or a storm's
-group. Nothing is asked; the decision is final. It is made in the name of the
-account that the kubeconfig stands for, as the API server knows it, which needs
-the verb "approve" on remediationrequests. "gateway approvals" lists what waits.`,
+NAME is the request's, or the beginning of it or of its fingerprint, or a
+storm's group. Nothing is asked; the decision is final. It is made in the name
+of the account that the kubeconfig stands for, as the API server knows it, which
+needs the verb "approve" on remediationrequests. "gateway approvals" lists what
+waits.`,
 		Example: fmt.Sprintf(`  gateway %[1]s rr-3f2a91c07be4 --reason "seen in CHG-1234"
   gateway %[1]s rr-3f2a91c07be4 --context production -n kubernaut-system`, v.use),
 		Args: cobra.ExactArgs(1),

@@ -56,20 +56,20 @@ it with all their files; of FILEs what was before and after them is not known.
 
 What each of these can and can't show:
 
-  without anything   a change by who does not make all sums after it anew
-  --key-file         also that: only the gateway and you have the key. Given more
-                     than once, any of the keys will do
-  --expect-head      also lines cut off the end, which nothing in the log can
-                     tell. A running gateway logs its "audit head" every minute
-                     that something happens, and when it stops; take the newest
-                     from where its logs are collected. The metric
-                     gateway_audit_sequence has the number alone
+  without anything  a change by who does not make all sums after it anew
+  --key-file        also that: only the gateway and you have the key. Given more
+                    than once, any of the keys will do
+  --expect-head     also lines cut off the end, which nothing in the log can
+                    tell. A running gateway logs its "audit head" every minute
+                    that something happens, and when it stops; take the newest
+                    from where its logs are collected. The metric
+                    gateway_audit_sequence has the number alone
 
 Gaps that the gateway itself wrote into the log, because a disk was full, and
 lines that a crash tore, are told and are no failure.
 
-Exit codes: 0 if nothing was found, 1 if something was, or a log can't be read, 2
-for a wrong command line.`,
+Exit codes: 0 if nothing was found, 1 if something was, or a log can't be read,
+2 for a wrong command line.`,
 		Example: `  gateway audit verify /var/log/gateway
   gateway audit verify /var/log/gateway --key-file audit.key --expect-head 1234
   gateway audit verify audit.jsonl --output json | jq '.logs[].findings'`,

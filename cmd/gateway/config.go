@@ -14,6 +14,10 @@ func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Look at configuration files",
+		Long: `A configuration is one YAML file, read strictly: what is unknown or can't be is
+named, all at once, before anything is served. docs/configuration.md has every
+key with its default.`,
+		Example: "  gateway config check gateway.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return &usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
@@ -25,9 +29,9 @@ func newConfig() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Name everything that is wrong with a configuration file",
 		Long: `Reads a configuration file as serve would and names every problem in it, with
-its line and key. The expressions of mappings are compiled, files of credentials and
-certificates are read, a policy is loaded, and its own tests are run. Exits with 0 if
-there is none and 2 otherwise.`,
+its line and key. The expressions of mappings are compiled, files of credentials
+and certificates are read, a policy is loaded, and its own tests are run. Exits
+with 0 if there is none and 2 otherwise.`,
 		Example: "  gateway config check gateway.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -40,8 +40,8 @@ prints what to try next.
 
 Everything lies in the data directory, and lasts: the next start finds the
 earlier requests. DIR/kubeconfig leads kubectl there. Ctrl-C stops the gateway,
-which writes what is pending, and then the Kubernetes API. Removing the directory
-begins anew.
+which writes what is pending, and then the Kubernetes API. Removing the
+directory begins anew.
 
 devcluster is looked for beside this executable, then on PATH; "make build" in a
 checkout leaves both in bin/.`,

@@ -26,14 +26,15 @@ func newDoctor() *cobra.Command {
 		Short: "Say what in a sender's configuration would lose, hide or double alerts",
 		Long: `Reads Alertmanager's configuration, and Grafana's contact points and policies,
 beside the gateway's own, and says what in them would lose alerts, hide them or
-double them: where it stands, what comes of it at night, and what to write instead.
-Routes are followed as Alertmanager follows them, with alerts that are made up.
+double them: where it stands, what comes of it at night, and what to write
+instead. Routes are followed as Alertmanager follows them, with alerts that are
+made up.
 
-With --alertmanager-url a running Alertmanager is asked as well: the configuration
-in force may not be that of the file, and its alerts tell how large bodies get.
-It hides URLs; the file, or --receiver, tells which receivers are the gateway's.
-One URL is asked for each --alertmanager, in their order; several for a single
-file are its replicas.
+With --alertmanager-url a running Alertmanager is asked as well: the
+configuration in force may not be that of the file, and its alerts tell how
+large bodies get. It hides URLs; the file, or --receiver, tells which receivers
+are the gateway's. One URL is asked for each --alertmanager, in their order;
+several for a single file are its replicas.
 
 Each finding has a severity:
 
@@ -43,9 +44,9 @@ Each finding has a severity:
   notice   worth knowing, and may well be meant so
 
 Exit codes: 0, 1 where there is a finding of a severity in --fail-on (loses, if
-nothing else is said; --fail-on '' for none) or something can't be read or asked,
-2 for a wrong command line or configuration of the gateway. Nothing is changed
-anywhere.`,
+nothing else is said; --fail-on '' for none) or something can't be read or
+asked, 2 for a wrong command line or configuration of the gateway. Nothing is
+changed anywhere.`,
 		Example: `  gateway doctor --config gateway.yaml --alertmanager alertmanager.yml
   kubectl -n monitoring port-forward svc/alertmanager-operated 9093 &
   gateway doctor --config gateway.yaml --alertmanager-url http://127.0.0.1:9093 --receiver remediation

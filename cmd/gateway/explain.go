@@ -26,24 +26,27 @@ func newExplain() *cobra.Command {
 		Use:   "explain NAME|FINGERPRINT|REQUEST-ID|FILE",
 		Short: "Tell why signals were decided as they were",
 		Long: `Asks a running gateway what it has decided about a RemediationRequest, a
-fingerprint or a sender's request (the X-Request-Id of its answer), and prints the
-whole chain of reasons: where the signal came from and what it is about, what was
-known of it, which rule answered, and what became of it. The newest comes first.
+fingerprint or a sender's request (the X-Request-Id of its answer), and prints
+the whole chain of reasons: where the signal came from and what it is about,
+what was known of it, which rule answered, and what became of it. The newest
+comes first.
 
 A gateway keeps its last 10,000 decisions. Of older ones it tells what stands in
-the RemediationRequest. Each replica knows its own decisions. With --recording the
-answer comes from what gateways have recorded, and no gateway is asked.
+the RemediationRequest. Each replica knows its own decisions. With --recording
+the answer comes from what gateways have recorded, and no gateway is asked.
 
-FILE, or "-" for what is piped in, holds what a sender would post: the body of an
-Alertmanager's or Grafana's webhook, a CloudEvent, an Event or a List of them as kubectl get events -o json
-prints it. Its signals are decided in their order as if they came in now, by --config
-or else the default configuration, and explained in the same way. No cluster is
-asked: the labels of namespaces, requests that stand already, people's orders and
-silences that are not in the configuration are not known.
+FILE, or "-" for what is piped in, holds what a sender would post: the body of
+an Alertmanager's or Grafana's webhook, a CloudEvent, an Event or a List of them
+as kubectl get events -o json prints it. Its signals are decided in their order
+as if they came in now, by --config or else the default configuration, and
+explained in the same way. No cluster is asked: the labels of namespaces,
+requests that stand already, people's orders and silences that are not in the
+configuration are not known.
 
-An argument that may be either is a FILE where one is there and it has a slash or an
-extension, or can't be a name; --config, --source and --format ask for a FILE in any
-case, --admin and --recording for a name. Write ./alert for a file called alert.`,
+An argument that may be either is a FILE where one is there and it has a slash
+or an extension, or can't be a name; --config, --source and --format ask for a
+FILE in any case, --admin and --recording for a name. Write ./alert for a file
+called alert.`,
 		Example: `  gateway explain rr-4be1b6b1a7d3c0c2b6a1f0d9e8c7b6a5f4e3d2c1
   gateway explain 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --admin http://10.0.0.7:9090
   gateway explain rr-4be1b6b1a7d3c0c2b6a1f0d9e8c7b6a5f4e3d2c1 --recording recordings/

@@ -35,17 +35,19 @@ func newPolicyPromote() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "promote --config FILE",
 		Short: "Put a shadow configuration and its policy in force",
-		Long: `Puts the configuration that FILE names as its shadow (shadow.config) in force, once
-somebody has looked at what it changes: it asks the running gateway what its shadow
-has decided otherwise, prints that, and asks whether to go on. Then the shadow's text
-replaces that of FILE, which the gateway takes up by itself; what it held before is
-kept in FILE.before. To go back, move that over FILE.
+		Long: `Puts the configuration that FILE names as its shadow (shadow.config) in force,
+once somebody has looked at what it changes: it asks the running gateway what
+its shadow has decided otherwise, prints that, and asks whether to go on. Then
+the shadow's text replaces that of FILE, which the gateway takes up by itself;
+what it held before is kept in FILE.before. To go back, move that over FILE.
 
-It refuses where the gateway's shadow is not the one on this disk, and where nothing
-has come in since it was taken up. FILE has to be the one that the gateway reads.
-Where that is a ConfigMap's, --print prints what is to be put there.
+It refuses where the gateway's shadow is not the one on this disk, and where
+nothing has come in since it was taken up. FILE has to be the one that the
+gateway reads. Where that is a ConfigMap's, --print prints what is to be put
+there.
 
-Exit codes: 0, 1 where it is not in force in the end, 2 for a wrong command line.`,
+Exit codes: 0, 1 where it is not in force in the end, 2 for a wrong command
+line.`,
 		Example: `  gateway policy promote --config /etc/gateway/gateway.yaml
   kubectl exec deploy/gateway -- gateway policy promote --config /etc/gateway/gateway.yaml --print > gateway.yaml`,
 		Args: cobra.NoArgs,

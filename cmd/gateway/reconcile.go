@@ -38,20 +38,21 @@ func newReconcile() *cobra.Command {
 		Use:   "reconcile",
 		Short: "Show what fires at senders and is not known here",
 		Long: `Has the running gateway ask the senders of its sources what fires there, each
-Alertmanager and the Events of the cluster, and lists what of that should have come
-here and is not accounted for: no request stands for it, it is not kept for later,
-and nothing would leave it out. The sources are those with
+Alertmanager and the Events of the cluster, and lists what of that should have
+come here and is not accounted for: no request stands for it, it is not kept for
+later, and nothing would leave it out. The sources are those with
 
   reconcile: {url: http://alertmanager.monitoring:9093, receiver: remediation}
 
-in the gateway's configuration. What is silenced, inhibited, for other receivers or
-has not been firing for reconcile.after is not listed.
+in the gateway's configuration. What is silenced, inhibited, for other receivers
+or has not been firing for reconcile.after is not listed.
 
-With --take-in it asks, and then has the gateway take in what was found, as if it
-had come: all rules apply, and the sender's own delivery later is a duplicate.
+With --take-in it asks, and then has the gateway take in what was found, as if
+it had come: all rules apply, and the sender's own delivery later is a
+duplicate.
 
-Exit codes: 0 where all is accounted for, 1 where it is not, or that can't be told,
-2 for a wrong command line.`,
+Exit codes: 0 where all is accounted for, 1 where it is not, or that can't be
+told, 2 for a wrong command line.`,
 		Example: `  gateway reconcile
   gateway reconcile --take-in --yes
   gateway reconcile -o json | jq '.sources[].signals[].name'`,

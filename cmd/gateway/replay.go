@@ -41,17 +41,17 @@ func newReplay() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay RECORDING...",
 		Short: "Decide recorded signals again, by other rules if you like",
-		Long: `Decides again what gateways have recorded (record.dir in the configuration), with
-no cluster, as fast as it goes. RECORDING is a file, or a folder of them.
+		Long: `Decides again what gateways have recorded (record.dir in the configuration),
+with no cluster, as fast as it goes. RECORDING is a file, or a folder of them.
 
-It also takes what there is before a gateway is installed: Alertmanager's webhook
-bodies as JSON lines, the output of "amtool alert query -o json", and of Prometheus'
-query_range for ALERTS.
+It also takes what there is before a gateway is installed: Alertmanager's
+webhook bodies as JSON lines, the output of "amtool alert query -o json", and of
+Prometheus' query_range for ALERTS.
 
-Without --config each decision is made again by what the live one learned, and it
-is told whether all come out the same. With --config the signals are decided by
-that configuration, and by the one that decided live (or --baseline), both in a
-world that is made up from the recording; the report shows what would differ.
+Without --config each decision is made again by what the live one learned, and
+it is told whether all come out the same. With --config the signals are decided
+by that configuration, and by the one that decided live (or --baseline), both in
+a world that is made up from the recording; the report shows what would differ.
 
 What is not in a recording is not known: the labels of namespaces that nobody
 asked about, and what a controller would have done with requests that there were

@@ -29,9 +29,9 @@ func newServe() *cobra.Command {
 writes what is pending, and exits with 0.
 
 Changes of the policy, and of suppress, environment, matrix, guard and silences
-in the file, are taken up while it runs: when a file changes, and on SIGHUP. What
-is wrong with them is logged, and the last good ones stay in force. So it is with
-files of credentials and certificates.
+in the file, are taken up while it runs: when a file changes, and on SIGHUP.
+What is wrong with them is logged, and the last good ones stay in force. So it
+is with files of credentials and certificates.
 
 The Kubernetes API is reached by kubernetes.kubeconfig of the file, else by
 $KUBECONFIG, else as a pod of the cluster. The cluster needs what "gateway crd"

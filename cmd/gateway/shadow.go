@@ -14,11 +14,12 @@ func newShadow() *cobra.Command {
 
   shadow: {config: /etc/gateway/next.yaml}
 
-decides what comes in by that too, in a world that is made up beside the cluster,
-and writes nothing. This asks the running gateway what would be different since it
-took that file up: how many requests of which priority and path, and each kind of
-difference with an example and why. The JSON has the newest 1,000 decisions that
-differ as well. Each replica knows what it has taken in itself.
+decides what comes in by that too, in a world that is made up beside the
+cluster, and writes nothing. This asks the running gateway what would be
+different since it took that file up: how many requests of which priority and
+path, and each kind of difference with an example and why. The JSON has the
+newest 1,000 decisions that differ as well. Each replica knows what it has taken
+in itself.
 
 What the report shows is put in force by gateway policy promote.`,
 		Example: `  gateway shadow

@@ -21,6 +21,10 @@ func newSource() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "source",
 		Short: "Try what sources make of payloads",
+		Long: `A source is a sender in the configuration: its name is part of the URL that it
+posts to, its format says how signals are made of what it posts. docs/sources.md
+says what each format takes, and how mappings make signals of any JSON.`,
+		Example: "  gateway source test --config gateway.yaml --source grafana webhook.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return &usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
@@ -48,12 +52,12 @@ func newSourceTest() *cobra.Command {
 		Use:   "test --config FILE --source NAME PAYLOAD",
 		Short: "Show the signals that a source makes of a payload",
 		Long: `Shows which signals a source would make of a payload: their fields, what each is
-about and why, and the fingerprint by which it is known again. No cluster is asked,
-so that the owner of a resource does not stand for it here.
+about and why, and the fingerprint by which it is known again. No cluster is
+asked, so that the owner of a resource does not stand for it here.
 
-PAYLOAD is a file, "-" for what is piped in. Of a CloudEvent in the binary mode the
-attributes are given as headers. Exits with 1 where the payload, or a signal in it,
-would be rejected, and names the field or the expression.`,
+PAYLOAD is a file, "-" for what is piped in. Of a CloudEvent in the binary mode
+the attributes are given as headers. Exits with 1 where the payload, or a signal
+in it, would be rejected, and names the field or the expression.`,
 		Example: `  gateway source test --config gateway.yaml --source grafana webhook.json
   gateway source test --config gateway.yaml --source falco falco.json --output json
   gateway source test --config gateway.yaml --source events data.json \

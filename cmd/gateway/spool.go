@@ -51,8 +51,8 @@ back. Nothing needs to be done about those.
 
 A signal that the API will never take, because what would have to be written is
 invalid or too large, is set aside with the API's reason. A person looks at it,
-mends what is wrong (a policy of the cluster, a rule of the sender), and
-has it retried or drops it. Each is a JSON file in DIR/refused, whole, to be read.
+mends what is wrong (a policy of the cluster, a rule of the sender), and has it
+retried or drops it. Each is a JSON file in DIR/refused, whole, to be read.
 
 All of this works with the gateway running and without, on the machine or in the
 pod that has the directory:
@@ -73,8 +73,8 @@ pod that has the directory:
 			use: "retry", short: "Have signals that were refused tried again", done: "to be retried",
 			long: `Puts signals that were set aside back into the spool's queue. A running gateway
 takes them up within seconds, else the next that starts does. They are judged as
-of when they were received: where their trouble has had a request since, they are
-duplicates of it. One that is refused again is set aside again.`,
+of when they were received: where their trouble has had a request since, they
+are duplicates of it. One that is refused again is set aside again.`,
 			do: spool.Retry,
 		}),
 		newSpoolChange(spoolChange{

@@ -31,6 +31,8 @@ func newWait() *cobra.Command {
 		Long: `Asks a running gateway again and again until what is waited for is there, and
 exits with 1 where it does not come in time. It is made for probes and hooks of
 images that hold nothing but the gateway.`,
+		Example: `  gateway wait ready
+  gateway wait drained --timeout 10m`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return &usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
