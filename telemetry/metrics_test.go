@@ -140,13 +140,14 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	expected[`gateway_certificate_expiry_timestamp_seconds{listener="webhooks"}`] = 0
 	expected[`gateway_certificate_expiry_timestamp_seconds{listener="admin"}`] = 1234567890
 	for _, source := range []string{"prometheus", "k8s_event", "unknown"} {
-		expected[fmt.Sprintf("gateway_webhook_duration_seconds{source=%q}", source)] = 0
+		expected[fmt.Sprintf("gateway_webhooks_refused_total{code=\"503\",source=%q}", source)] = 0
 		expected[fmt.Sprintf("gateway_truncated_alerts_total{source=%q}", source)] = 0
 		if source != "unknown" {
 			expected[fmt.Sprintf("gateway_webhooks_limited_total{limit=\"bytes\",source=%q}", source)] = 0
 		}
 		for _, status := range []string{"success", "error"} {
 			expected[fmt.Sprintf("gateway_webhooks_total{source=%q,status=%q}", source, status)] = 0
+			expected[fmt.Sprintf("gateway_webhook_duration_seconds{source=%q,status=%q}", source, status)] = 0
 		}
 		for _, o := range gateway.Outcomes {
 			expected[fmt.Sprintf("gateway_signals_total{outcome=%q,source=%q}", string(o), source)] = 0
@@ -250,7 +251,7 @@ func TestWebhooks(t *testing.T) {
 	for _, a := range []struct {
 		source string
 		status int
-	}{{"prometheus", 201}, {"prometheus", 202}, {"prometheus", 503}, {"k8s-event", 400}, {"", 404}, {"made-up", 404}} {
+	}{{"prometheus", 201}, {"prometheus", 202}, {"prometheus", 503}, {"k8s-event", 400}, {"", 404}, {"made-up", 404}, {"prometheus", 302}} {
 		m.Began()
 		m.Answered(a.source, a.status, time.Millisecond)
 	}
@@ -258,13 +259,18 @@ func TestWebhooks(t *testing.T) {
 	m.Truncated("prometheus", 7)
 	m.Truncated("prometheus", -3)
 	want(t, series(t, registry), map[string]float64{
-		`gateway_webhooks_total{source="prometheus",status="success"}`: 2,
-		`gateway_webhooks_total{source="prometheus",status="error"}`:   1,
-		`gateway_webhooks_total{source="k8s_event",status="error"}`:    1,
-		`gateway_webhooks_total{source="unknown",status="error"}`:      2,
-		`gateway_webhook_duration_seconds{source="prometheus"}`:        3,
-		`gateway_truncated_alerts_total{source="prometheus"}`:          7,
-		"gateway_webhooks_in_flight{}":                                 1,
+		`gateway_webhooks_total{source="prometheus",status="success"}`:           2,
+		`gateway_webhooks_total{source="prometheus",status="error"}`:             2,
+		`gateway_webhooks_total{source="k8s_event",status="error"}`:              1,
+		`gateway_webhooks_total{source="unknown",status="error"}`:                2,
+		`gateway_webhooks_refused_total{code="503",source="prometheus"}`:         1,
+		`gateway_webhooks_refused_total{code="other",source="prometheus"}`:       1,
+		`gateway_webhooks_refused_total{code="400",source="k8s_event"}`:          1,
+		`gateway_webhooks_refused_total{code="404",source="unknown"}`:            2,
+		`gateway_webhook_duration_seconds{source="prometheus",status="success"}`: 2,
+		`gateway_webhook_duration_seconds{source="prometheus",status="error"}`:   2,
+		`gateway_truncated_alerts_total{source="prometheus"}`:                    7,
+		"gateway_webhooks_in_flight{}":                                           1,
 	})
 }
 
