@@ -186,7 +186,8 @@ generate: ## write anew what follows from other files: api/, docs/cli.md, the ta
 	$(PLAIN) go test ./config ./cmd/gateway -run '^TestReference$$' -count 1 -update
 
 .PHONY: manifests
-manifests: ## write deploy/gateway and the chart's copies anew, from the chart, api/ and deploy/observability
+manifests: ## write rules, dashboard, deploy/gateway and the chart's copies anew, from the chart, api/ and deploy/observability
+	$(PLAIN) go -C deploy/observability run .
 	$(PLAIN) go -C deploy/render run .
 
 .PHONY: check-generate
@@ -199,12 +200,14 @@ lint: ## check style, arrows and modules with the pinned linter (its first build
 	cd devcluster && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
 	cd test/e2e/notifier && $(PLAIN) ../../../tools/run.sh golangci-lint run -c ../../../.golangci.yml ./...
 	cd deploy/render && $(PLAIN) ../../tools/run.sh golangci-lint run -c ../../.golangci.yml ./...
+	cd deploy/observability && $(PLAIN) ../../tools/run.sh golangci-lint run -c ../../.golangci.yml ./...
 	cd release && $(PLAIN) ../tools/run.sh golangci-lint run -c ../.golangci.yml ./...
 	go mod tidy -diff
 	go -C release mod tidy -diff
 	go -C devcluster mod tidy -diff
 	go -C test/e2e/notifier mod tidy -diff
 	go -C deploy/render mod tidy -diff
+	go -C deploy/observability mod tidy -diff
 	scripts/check-dependencies.sh
 
 .PHONY: format

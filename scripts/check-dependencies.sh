@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 missing=0
-for mod in go.mod devcluster/go.mod test/e2e/notifier/go.mod deploy/render/go.mod release/go.mod; do
+for mod in go.mod devcluster/go.mod test/e2e/notifier/go.mod deploy/render/go.mod deploy/observability/go.mod release/go.mod; do
   while read -r module; do
     if [[ $module == kubernaut.io/* ]]; then
       continue # our own

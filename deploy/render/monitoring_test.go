@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // TestMonitoringFiles: what lies in the chart's folders for rules and dashboards
@@ -27,7 +29,7 @@ func TestMonitoringFiles(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(dir, "files", name), []byte(text), 0o600))
 	}
 	const namespace = "monitored"
-	on, err := parseValues("monitoring: {rules: {enabled: true, labels: {role: alerts}}, dashboards: {enabled: true}}")
+	on, err := parseValues("monitoring: {rules: {enabled: true, labels: {role: alerts}, runbooks: 'https://wiki.example.org/'}, dashboards: {enabled: true}}")
 	must(t, err)
 	files, err := render(dir, namespace, on)
 	must(t, err)
@@ -43,11 +45,34 @@ func TestMonitoringFiles(t *testing.T) {
 			t.Errorf("%s: %q, labels %v", name, summary, rule.GetLabels())
 		}
 	}
+	checkOwnRules(t, find(t, objects, "PrometheusRule", "gateway-signal-gateway"))
 	if has(objects, "PrometheusRule/gateway-other") {
 		t.Error("a file without rules is rendered")
 	}
 	dashboard := find(t, objects, "ConfigMap", "gateway-board")
 	if text, _, _ := unstructured.NestedString(dashboard.Object, "data", "board.json"); text != board+"\n" || dashboard.GetLabels()["grafana_dashboard"] != "1" {
 		t.Errorf("the dashboard is %q, labels %v", text, dashboard.GetLabels())
+	}
+}
+
+// checkOwnRules checks the rules that the chart has itself: they are Prometheus', and their
+// runbooks are where the values say.
+func checkOwnRules(t *testing.T, o *unstructured.Unstructured) {
+	t.Helper()
+	rules := new(monitoringv1.PrometheusRule)
+	must(t, runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, rules, true))
+	alerts := 0
+	for _, g := range rules.Spec.Groups {
+		for _, r := range g.Rules {
+			if r.Alert == "" {
+				continue
+			}
+			if alerts++; r.Annotations["runbook_url"] != "https://wiki.example.org/"+r.Alert+".md" {
+				t.Errorf("%s: runbook_url %q", r.Alert, r.Annotations["runbook_url"])
+			}
+		}
+	}
+	if alerts < 20 {
+		t.Errorf("only %d alerts", alerts)
 	}
 }
