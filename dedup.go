@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // DedupMode selects the rule by which firing signals are duplicates.
 type DedupMode string
@@ -137,7 +140,7 @@ func (r DedupRules) waiting(s *Signal, newest *Request, unseen time.Duration) Ve
 	// Its signal may have lain in the spool for longer than staleAfter.
 	stood := min(unseen, s.ReceivedAt.Sub(newest.Created))
 	switch _, resolved := newest.Episode.Resolved(); {
-	case !resolved && stood < r.staleAfter(s):
+	case !resolved && stood < r.staleAfter(s, newest):
 		return duplicate(ReasonEpisodeOpen)
 	case unseen < r.Window:
 		return duplicate(ReasonSeenWithinWindow)
@@ -171,7 +174,7 @@ func (r DedupRules) finished(s *Signal, newest *Request, unseen time.Duration) V
 // belongs to: not ended, not stale, and held open by s's own alert since the
 // same start or by another alert.
 func (r DedupRules) goesOn(s *Signal, newest *Request, unseen time.Duration) bool {
-	if _, resolved := newest.Episode.Resolved(); resolved || unseen >= r.staleAfter(s) {
+	if _, resolved := newest.Episode.Resolved(); resolved || unseen >= r.staleAfter(s, newest) {
 		return false
 	}
 	if s.IsEvent() || newest.Episode.MoreAlerts {
@@ -185,8 +188,11 @@ func (r DedupRules) goesOn(s *Signal, newest *Request, unseen time.Duration) boo
 	return false
 }
 
-func (r DedupRules) staleAfter(s *Signal) time.Duration {
-	if s.IsEvent() {
+// staleAfter is how long the episode that s belongs to may be unseen. An alert
+// holds it open for longer than Events do by themselves, which tell of the same
+// fault.
+func (r DedupRules) staleAfter(s *Signal, newest *Request) time.Duration {
+	if s.IsEvent() && !slices.ContainsFunc(newest.Episode.Alerts, Alert.Open) {
 		return r.EventWindow
 	}
 	return r.StaleAfter

@@ -100,14 +100,14 @@ const (
 // same trouble getting worse is the same trouble.
 const severityLabel = "severity"
 
-func fingerprint(s *Signal, byOwner bool) Fingerprint {
+func fingerprint(s *Signal, id *Identity) Fingerprint {
 	resource := s.Resource
-	if byOwner && !s.Owner.IsZero() {
+	if id.ByOwner && !s.Owner.IsZero() {
 		resource = s.Owner
 	}
 	var stack [512]byte
 	b := appendPart(stack[:0], s.Cluster)
-	b = appendPart(b, s.Name)
+	b = appendPart(b, id.Fault(s.Name))
 	if resource.IsZero() {
 		b = appendPart(b, domainLabels)
 		b = appendLabels(b, s.Labels, severityLabel)

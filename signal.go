@@ -155,6 +155,9 @@ type Identity struct {
 	Cluster string
 	// ByOwner lets the resource's topmost controller stand for it.
 	ByOwner bool
+	// Equivalents are names of faults with the names that stand for them in
+	// fingerprints. It is not changed once in use.
+	Equivalents map[string]string
 	// SeverityAliases maps lower-case house words to severities.
 	SeverityAliases map[string]string
 }
@@ -178,7 +181,7 @@ func (s *Signal) Normalize(id Identity) {
 	if s.Err = s.validate(); s.Err != nil {
 		return
 	}
-	s.Fingerprint = fingerprint(s, id.ByOwner)
+	s.Fingerprint = fingerprint(s, &id)
 	s.Alert = alertHash(s)
 }
 

@@ -67,7 +67,9 @@ func (a *App) explainable(metrics *telemetry.Metrics) error {
 
 // caseOf returns what all decisions of a configuration have in common.
 func caseOf(c *config.Config, instance string) explain.Case {
-	return explain.Case{Instance: instance, Namespace: c.Namespace, Dedup: c.DedupRules(), Storms: c.StormRules()}
+	return explain.Case{
+		Instance: instance, Namespace: c.Namespace, Dedup: c.DedupRules(), Storms: c.StormRules(), Equivalents: c.Identity().Equivalents,
+	}
 }
 
 func formatNames(c *config.Config) map[string]string {

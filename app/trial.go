@@ -79,8 +79,11 @@ func trySource(c *config.Config, s *config.Source, p Payload) (*Trial, error) {
 
 // tried tells of one signal.
 func tried(c *config.Config, format string, s *gateway.Signal) TriedSignal {
-	s.Normalize(c.Identity())
-	told := explain.Of(&explain.Case{Signal: s, Decision: gateway.Decision{Fingerprint: s.Fingerprint}, Source: s.Source, Format: format})
+	id := c.Identity()
+	s.Normalize(id)
+	told := explain.Of(&explain.Case{
+		Signal: s, Decision: gateway.Decision{Fingerprint: s.Fingerprint}, Source: s.Source, Format: format, Equivalents: id.Equivalents,
+	})
 	one := TriedSignal{Signal: told.Signal, Labels: s.Labels, Annotations: s.Annotations}
 	if s.Err != nil {
 		return one

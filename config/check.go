@@ -139,6 +139,16 @@ func (s *Source) checkOpen(k *checker, path string, open bool, address string) {
 
 func (c *Config) checkSignals(k *checker) {
 	k.oneOf("fingerprint.by", "resource to go by", c.Fingerprint.By, ByOwner, ByResource)
+	equivalents := c.Fingerprint.equivalents()
+	for name, stands := range inOrder(c.Fingerprint.Equivalents) {
+		at := join("fingerprint.equivalents", name)
+		if name == "" || stands == "" {
+			k.problem(at, "%q for %q: a name is empty; write an alert's name, and the reason of the Event that tells of the same fault", stands, name)
+		}
+		if other, ok := equivalents[stands]; ok && other != stands && name != stands {
+			k.problem(at, "%q stands for %q itself; write that", other, stands)
+		}
+	}
 	for alias, severity := range inOrder(c.Severity.Aliases) {
 		at := join("severity.aliases", string(alias))
 		k.severity(at, alias)

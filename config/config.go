@@ -249,12 +249,16 @@ const (
 	ByResource = "resource"
 )
 
-// Fingerprint says over which resource fingerprints are computed.
+// Fingerprint says over which resource and fault fingerprints are computed.
 type Fingerprint struct {
 	// By is `owner`, where the topmost controller (docs/owners.md), if it is known,
 	// stands for the resource, so that a new pod is no new trouble; or `resource`:
 	// the resource as it is.
 	By string `yaml:"by"`
+	// Equivalents leads from names of alerts to the reasons of the Events that tell of
+	// the same fault, as `{MyPodCrashes: BackOff}`, beside those by default, which
+	// docs/owners.md lists. A name that leads to itself takes one of those out.
+	Equivalents map[string]string `yaml:"equivalents"`
 }
 
 // Severity maps house words to severities.

@@ -96,7 +96,7 @@ sources:
       {signals: a, name: b, severity: c, labels: d, annotations: e, resource: {apiVersion: f, kind: g, namespace: h, name: i},
        startsAt: j, resolved: k, endsAt: l, cluster: m}
 events: {minimum: [{reason: "Failed*", count: 4, for: 39s}], wait: 40s, ttl: 41s, canary: 42s}
-fingerprint: {by: resource}
+fingerprint: {by: resource, equivalents: {PodCrashes: BackOff}}
 owners: {enabled: false, maxObjects: 34, kinds: [{apiGroup: argoproj.io, kind: Rollout, resource: rollouts}]}
 severity: {aliases: {Page: CRITICAL}}
 suppress: {severities: [None, Info], signals: [Thirteen]}
@@ -154,7 +154,7 @@ shutdownDelay: 0
 			Minimum: []config.EventMinimum{{Reason: "Failed*", Count: 4, For: 39 * time.Second}},
 			Wait:    40 * time.Second, TTL: 41 * time.Second, Canary: 42 * time.Second,
 		},
-		Fingerprint: config.Fingerprint{By: "resource"},
+		Fingerprint: config.Fingerprint{By: "resource", Equivalents: map[string]string{"PodCrashes": "BackOff"}},
 		Owners:      config.Owners{MaxObjects: 34, Kinds: []config.OwnerKind{{APIGroup: "argoproj.io", Kind: "Rollout", Resource: "rollouts"}}},
 		Severity:    config.Severity{Aliases: map[config.Word]config.Word{"page": "critical"}},
 		Suppress:    config.Suppress{Severities: []config.Word{"none", "info"}, Signals: []string{"Thirteen"}},
@@ -427,6 +427,12 @@ line 7: environment.aliases[""]: the word for staging is empty
 line 7: environment.aliases.uat: "not_one" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
 line 8: environment.default: "a.b" is not a name; use at most 63 lower-case letters, digits and dashes, no dash at the ends
 line 9: environment.cacheTTL: -1s is less than 0`,
+		},
+		"equivalents": {
+			loopback + "fingerprint: {equivalents: {PodCrashes: KubePodCrashLooping, KubePodNotReady: KubePodNotReady, Mine: KubePodNotReady, Own: Mine, Other: ''}}\n",
+			`line 2: fingerprint.equivalents.PodCrashes: "BackOff" stands for "KubePodCrashLooping" itself; write that
+line 2: fingerprint.equivalents.Own: "KubePodNotReady" stands for "Mine" itself; write that
+line 2: fingerprint.equivalents.Other: "" for "Other": a name is empty; write an alert's name, and the reason of the Event that tells of the same fault`,
 		},
 		"owners": {
 			loopback + "owners:\n  maxObjects: 0\n  kinds:\n  - {apiGroup: argoproj.io/v1alpha1, kind: rollout, resource: Rollout}\n" +

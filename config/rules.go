@@ -15,8 +15,16 @@ func (c *Config) Identity() gateway.Identity {
 	return gateway.Identity{
 		Cluster:         c.Cluster,
 		ByOwner:         c.Fingerprint.By == ByOwner,
+		Equivalents:     c.Fingerprint.equivalents(),
 		SeverityAliases: plain(c.Severity.Aliases),
 	}
+}
+
+// equivalents returns the default equivalents with those of the file over them.
+func (f *Fingerprint) equivalents() map[string]string {
+	merged := gateway.DefaultEquivalents()
+	maps.Copy(merged, f.Equivalents)
+	return merged
 }
 
 // Suppression returns which signals are not taken in.

@@ -39,11 +39,14 @@ func TestDefaultRulesAreTheDomains(t *testing.T) {
 func TestIdentityAndSuppression(t *testing.T) {
 	c := mustParse(t, loopback+`
 cluster: blue
-fingerprint: {by: resource}
+fingerprint: {by: resource, equivalents: {PodCrashes: BackOff, KubePodNotReady: KubePodNotReady}}
 severity: {aliases: {PAGE: Critical}}
 suppress: {severities: [Info], signals: [Quiet]}
 `)
-	want := gateway.Identity{Cluster: "blue", SeverityAliases: map[string]string{"page": "critical"}}
+	want := gateway.Identity{
+		Cluster: "blue", Equivalents: gateway.DefaultEquivalents(), SeverityAliases: map[string]string{"page": "critical"},
+	}
+	want.Equivalents["PodCrashes"], want.Equivalents["KubePodNotReady"] = "BackOff", "KubePodNotReady"
 	if got := c.Identity(); !reflect.DeepEqual(got, want) {
 		t.Errorf("identity is %+v, want %+v", got, want)
 	}

@@ -88,7 +88,7 @@ func newTelling(c *Case) *telling {
 		t.summary = summarise(t.s, c.Format)
 	}
 	if !c.Decision.Fingerprint.IsZero() {
-		t.identity = identify(t.s, c.Decision.Fingerprint)
+		t.identity = identify(t.s, c.Decision.Fingerprint, c.Equivalents)
 	}
 	return t
 }

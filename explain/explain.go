@@ -41,6 +41,8 @@ type Case struct {
 	// Dedup and Storms are the rules by which it was decided.
 	Dedup  gateway.DedupRules
 	Storms gateway.StormRules
+	// Equivalents are those of the gateway's Identity.
+	Equivalents map[string]string
 	// RulesRevision is gateway.Rules.Revision.
 	RulesRevision string
 }

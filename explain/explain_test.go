@@ -196,6 +196,13 @@ func TestParts(t *testing.T) {
 	if !reflect.DeepEqual(id, want) {
 		t.Errorf("%+v, want %+v", id, want)
 	}
+	s.Normalize(gateway.Identity{ByOwner: true, Equivalents: gateway.DefaultEquivalents()})
+	c.Decision.Fingerprint, c.Equivalents = s.Fingerprint, gateway.DefaultEquivalents()
+	id = explain.Of(&c).Fingerprint
+	want.Fingerprint, want.Fault, want.Signal = s.Fingerprint.String(), "BackOff", s.Name
+	if !reflect.DeepEqual(id, want) || !strings.Contains(id.String(), "fault BackOff") || !strings.Contains(id.String(), s.Name+" tells of the same fault") {
+		t.Errorf("%+v, want %+v: %s", id, want, id)
+	}
 	c.Decision.Fingerprint[0]++
 	if id := explain.Of(&c).Fingerprint; !id.Incomplete {
 		t.Errorf("%+v is not incomplete", id)

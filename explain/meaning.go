@@ -31,7 +31,7 @@ var outcomes = map[gateway.Outcome]string{
 // meanings are those of every reason.
 var meanings = map[gateway.Reason]string{
 	gateway.ReasonNewEpisode: "Nothing that is known stands for this trouble, so a request was opened. " +
-		"If it should have been a duplicate, compare the parts of the two fingerprints: another fault, object or cluster is another trouble (fingerprint.by).",
+		"If it should have been a duplicate, compare the parts of the two fingerprints: another fault, object or cluster is another trouble (fingerprint.by, fingerprint.equivalents).",
 	gateway.ReasonEpisodeResolved: "The request before waits, but all its alerts had ended and it was not seen for dedup.window: this is new trouble. " +
 		"A longer dedup.window joins alerts that come and go.",
 	gateway.ReasonEpisodeStale: "The request before waits, but was not seen for dedup.staleAfter (Events: dedup.eventWindow), longer than any sender leaves out a repeat. " +

@@ -177,6 +177,8 @@ type Identity struct {
 	Fingerprint string `json:"fingerprint"`
 	Cluster     string `json:"cluster,omitempty"`
 	Fault       string `json:"fault,omitempty"`
+	// Signal is the signal's own name for the fault where another stands for it.
+	Signal string `json:"signal,omitempty"`
 	// Group, Kind, Namespace and Name are of the object, or of its topmost
 	// controller, as ByOwner says. They are empty where there is no object.
 	Group     string `json:"group,omitempty"`
@@ -202,16 +204,23 @@ type Label struct {
 const severityLabel = "severity"
 
 // identify returns the parts of f, the fingerprint of s. It is found out by
-// trying whether the resource or its owner gave it.
-func identify(s *gateway.Signal, f gateway.Fingerprint) *Identity {
-	id := &Identity{Fingerprint: f.String(), Cluster: s.Cluster, Fault: s.Name}
+// trying whether the resource or its owner gave it, and the fault or what stands for
+// it.
+func identify(s *gateway.Signal, f gateway.Fingerprint, equivalents map[string]string) *Identity {
+	id := &Identity{Fingerprint: f.String(), Cluster: s.Cluster, Fault: s.Name, Incomplete: true}
 	of := s.Resource
-	switch {
-	case gives(s, f, false):
-	case gives(s, f, true):
-		of, id.ByOwner = s.Owner, true
-	default:
-		id.Incomplete = true
+	for _, by := range []gateway.Identity{{}, {ByOwner: true}, {Equivalents: equivalents}, {ByOwner: true, Equivalents: equivalents}} {
+		if !gives(s, f, by) {
+			continue
+		}
+		id.Incomplete = false
+		if by.ByOwner {
+			of, id.ByOwner = s.Owner, true
+		}
+		if fault := by.Fault(s.Name); fault != s.Name {
+			id.Fault, id.Signal = fault, s.Name
+		}
+		break
 	}
 	if !of.IsZero() {
 		id.Group, id.Kind, id.Namespace, id.Name = of.Group(), of.Kind, of.Namespace, of.Name
@@ -227,10 +236,10 @@ func identify(s *gateway.Signal, f gateway.Fingerprint) *Identity {
 }
 
 // gives reports whether a signal's parts have the fingerprint f.
-func gives(s *gateway.Signal, f gateway.Fingerprint, byOwner bool) bool {
+func gives(s *gateway.Signal, f gateway.Fingerprint, by gateway.Identity) bool {
 	again := *s
 	again.Err = nil
-	again.Normalize(gateway.Identity{ByOwner: byOwner})
+	again.Normalize(by)
 	return again.Err == nil && again.Fingerprint == f
 }
 
@@ -264,6 +273,9 @@ func (id *Identity) text() string {
 			labels[i] = clip(l.Name) + "=" + clip(l.Value)
 		}
 		text += "; about no object, so of its labels without severity: " + strings.Join(labels, ", ")
+	}
+	if id.Signal != "" {
+		text += fmt.Sprintf("; %s tells of the same fault (fingerprint.equivalents)", clip(id.Signal))
 	}
 	if id.Incomplete && len(parts) > 0 {
 		text += "; the signal is known in part, these alone don't give it"

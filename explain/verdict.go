@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	gateway "kubernaut.io/gateway"
@@ -154,7 +155,7 @@ func (j *judging) lastSeen() time.Time {
 
 // staleAfter returns the key and the time after which an episode is stale.
 func (j *judging) staleAfter() (key string, after time.Duration) {
-	if j.s.IsEvent() || !j.whole && j.newest.Event {
+	if (j.s.IsEvent() || !j.whole && j.newest.Event) && !slices.ContainsFunc(j.newest.Episode.Alerts, gateway.Alert.Open) {
 		return "dedup.eventWindow", j.Dedup.EventWindow
 	}
 	return "dedup.staleAfter", j.Dedup.StaleAfter
