@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// maxOwnerObjects bounds owners.maxObjects: some 130 bytes each.
+// maxOwnerObjects bounds owners.maxObjects: some 190 bytes each.
 const maxOwnerObjects = 10_000_000
 
 // maxOwnerKinds bounds how many custom kinds there are; each is a right to grant.
@@ -19,7 +19,7 @@ type Owners struct {
 	// every resource stands for itself.
 	Enabled bool `yaml:"enabled"`
 	// MaxObjects is of how many pods, ReplicaSets and Jobs the controllers are kept,
-	// some 130 bytes each, and a quarter as many of those that have gone. Others are
+	// some 190 bytes each, and a quarter as many of those that have gone. Others are
 	// asked for one by one.
 	MaxObjects int `yaml:"maxObjects"`
 	// Kinds are custom kinds whose objects may have controllers themselves.
