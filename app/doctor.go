@@ -113,7 +113,11 @@ func examined(c *config.Config) doctor.Gateway {
 		Dedup: c.DedupRules(), Storms: c.StormRules(), Aliases: make(map[string]string, len(c.Severity.Aliases)),
 	}
 	for _, s := range c.Sources {
-		g.Sources = append(g.Sources, doctor.Source{Name: s.Name, Format: string(s.Format), Auth: authKinds(s.Auth), Aliases: aliases[s.Name]})
+		source := doctor.Source{Name: s.Name, Format: string(s.Format), Auth: authKinds(s.Auth), Aliases: aliases[s.Name]}
+		if signs, _, ok := s.Signs(); ok {
+			source.Sign, source.SignInterval, source.SignGrace = signs.Alert, signs.Interval, signs.Grace
+		}
+		g.Sources = append(g.Sources, source)
 	}
 	for word, severity := range c.Severity.Aliases {
 		g.Aliases[string(word)] = string(severity)

@@ -26,10 +26,11 @@ type Heartbeat struct {
 
 // DefaultHeartbeat returns what a file means that says heartbeat: {}. The alert and
 // the interval are those of kube-prometheus-stack: its Watchdog, and the
-// repeat_interval of its Alertmanager. The grace is Alertmanager's group_interval,
-// after which it tries again what was not delivered.
+// repeat_interval of its Alertmanager. The grace is twice Alertmanager's
+// group_interval: repeats come with the next flush of their group, and what was not
+// delivered is tried again with the one after.
 func DefaultHeartbeat() Heartbeat {
-	return Heartbeat{Alert: "Watchdog", Interval: 12 * time.Hour, Grace: 5 * time.Minute}
+	return Heartbeat{Alert: "Watchdog", Interval: 12 * time.Hour, Grace: 10 * time.Minute}
 }
 
 func (h *Heartbeat) setDefaults() { *h = DefaultHeartbeat() }

@@ -18,14 +18,14 @@ sources:
 - {name: d, format: grafana}
 - {name: e, format: grafana, heartbeat: {alert: DeadMansSwitch, grace: 1m}}
 `)
-	usual := config.Heartbeat{Alert: "Watchdog", Interval: 12 * time.Hour, Grace: 5 * time.Minute}
+	usual := config.Heartbeat{Alert: "Watchdog", Interval: 12 * time.Hour, Grace: 10 * time.Minute}
 	for i, want := range []struct {
 		config.Heartbeat
 		expected, ok bool
 	}{
 		{usual, false, true},
-		{config.Heartbeat{Alert: "Watchdog", Interval: 5 * time.Minute, Grace: 5 * time.Minute}, true, true},
-		{config.Heartbeat{Alert: "Watchdog", Grace: 5 * time.Minute}, true, false},
+		{config.Heartbeat{Alert: "Watchdog", Interval: 5 * time.Minute, Grace: 10 * time.Minute}, true, true},
+		{config.Heartbeat{Alert: "Watchdog", Grace: 10 * time.Minute}, true, false},
 		{config.Heartbeat{}, false, false},
 		{config.Heartbeat{Alert: "DeadMansSwitch", Interval: 12 * time.Hour, Grace: time.Minute}, true, true},
 	} {

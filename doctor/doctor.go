@@ -52,6 +52,10 @@ type Source struct {
 	Auth []string
 	// Aliases are paths beside /webhook/NAME.
 	Aliases []string
+	// Sign is the name of an alert that has to come every SignInterval, or SignGrace
+	// later, or else the source is taken for silent; empty for none.
+	Sign                    string
+	SignInterval, SignGrace time.Duration
 }
 
 // File is a file and its content.

@@ -20,7 +20,7 @@ import (
 func ours() doctor.Gateway {
 	return doctor.Gateway{
 		Sources: []doctor.Source{
-			{Name: "prometheus", Format: "alertmanager", Aliases: []string{"/api/v1/signals/prometheus"}},
+			{Name: "prometheus", Format: "alertmanager", Aliases: []string{"/api/v1/signals/prometheus"}, Sign: "Watchdog", SignInterval: 12 * time.Hour, SignGrace: 10 * time.Minute},
 			{Name: "k8s-event", Format: "kubernetes-event"},
 			{Name: "grafana", Format: "grafana"},
 		},

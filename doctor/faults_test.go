@@ -124,7 +124,9 @@ var faults = map[string]fault{
 	"held back by what is not critical": {file: teams, replace: []string{
 		"receivers:\n  - name: mail", "  - source_matchers: [alertname = Maintenance, severity = info]\n    target_matchers: ['severity =~ \"critical|warning\"']\nreceivers:\n  - name: mail",
 	}, want: "inhibited-unseen", at: "- source_matchers: [alertname = Maint"},
-	"no sign of life": {file: stack, replace: []string{"        repeat_interval: 1h\n", "        repeat_interval: 1h\n        matchers: ['severity =~ \"critical|warning|info\"']\n"}, want: "watchdog-unsent", at: "- receiver: 'null'"},
+	"no sign of life":           {file: stack, replace: []string{"        repeat_interval: 1h\n", "        repeat_interval: 1h\n        matchers: ['severity =~ \"critical|warning|info\"']\n"}, want: "watchdog-unsent", at: "- receiver: 'null'"},
+	"a sign of life too seldom": {file: stack, gateway: sign(30*time.Minute, 10*time.Minute), want: "watchdog-slow", at: "repeat_interval: 1h"},
+	"one that misses a flush":   {file: stack, gateway: sign(time.Hour, 5*time.Minute), want: "watchdog-slow", at: "repeat_interval: 1h"},
 
 	"two webhooks of one receiver": {replace: []string{"+", hook}, want: "webhook-twice", at: "- url"},
 	"two routes for one alert": {file: stack, replace: []string{
@@ -165,6 +167,11 @@ var faults = map[string]fault{
 	"Grafana: grouping":         {file: graf, replace: []string{"    group_by: [grafana_folder, alertname, namespace]\n", ""}, want: "group-namespace", at: "- orgId: 1\n    receiver: mail"},
 	"Grafana: a broken matcher": {file: graf, replace: []string{"[[team, '=', shop]]", "[[team, shop]]"}, want: "refused", at: "[team, shop]"},
 	"Grafana: a bad template":   {file: graf, replace: []string{"Firing }} firing", "Firing firing"}, want: "template-broken", at: "Firing firing"},
+}
+
+// sign has the first source's Watchdog come every interval, or a grace later.
+func sign(interval, grace time.Duration) func(*doctor.Gateway) {
+	return func(g *doctor.Gateway) { g.Sources[0].SignInterval, g.Sources[0].SignGrace = interval, grace }
 }
 
 func auth(kinds ...string) func(*doctor.Gateway) {
@@ -248,7 +255,7 @@ var harmless = map[string]fault{
 	"all but one namespace":   {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: 'null'\n        matchers: [namespace != shop, alertname != Watchdog]\n"}},
 	"all of some names":       {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: 'null'\n        matchers: ['alertname =~ \"Kube.*|Node.*\"']\n"}},
 	"info for nobody":         {replace: []string{"receivers:\n", "  routes:\n    - receiver: 'null'\n      matchers: [severity = info]\nreceivers:\n  - name: 'null'\n"}},
-	"the Watchdog elsewhere":  {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        matchers: [alertname = Watchdog]\n        group_interval: 30m\n        group_by: [job]\n"}},
+	"the Watchdog elsewhere":  {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        matchers: [alertname = Watchdog]\n        group_interval: 30m\n        repeat_interval: 4h\n        group_by: [job]\n"}},
 	"critical by another way": {file: stack, replace: []string{"      routes:\n", "      routes:\n      - receiver: remediation\n        repeat_interval: 1h\n        matchers: [severity = critical]\n"}},
 	"house words": {
 		file: stack, replace: []string{"        repeat_interval: 1h\n", "        repeat_interval: 1h\n        routes:\n        - matchers: ['severity =~ \"page|ticket\"']\n"},

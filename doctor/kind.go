@@ -90,7 +90,8 @@ var kinds = map[string]Kind{
 	"critical-unsent":  {Severity: Loses, Why: "The worst alerts never reach the gateway, which hears of lesser ones only."},
 	"route-muted":      {Severity: Hides, Why: "What fires and ends while the route is mute is never told, and an end that falls into it leaves its request open."},
 	"inhibited-unseen": {Severity: Hides, Why: "The alert is held back because of another that the gateway never sees: it hears of neither."},
-	"watchdog-unsent":  {Severity: Notice, Why: "Without a sign of life a quiet night and a broken pipeline look the same: gateway_webhooks_total stands still in both."},
+	"watchdog-unsent":  {Severity: Notice, Why: "Without a sign of life a quiet night and a broken pipeline look the same, and gateway_source_silent can't tell them apart."},
+	"watchdog-slow":    {Severity: Notice, Why: "gateway_source_silent calls somebody though all is well, again and again, until nobody listens to it any more."},
 	"group-wait":       {Severity: Hides, Why: "New trouble waits that long before anybody hears of it, and what is over by then is never told."},
 	"repeat-late":      {Severity: Hides, Why: "A remediation that hangs or did not help is noticed by the next repeat only, hours later."},
 }

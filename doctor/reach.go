@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/model"
@@ -324,12 +325,35 @@ func (s *search) checkWatchdog() {
 	fixed := alert{model.AlertNameLabel: watchdog, severityLabel: "none"}
 	for _, r := range s.toUs {
 		if t := s.try(r, fixed); t.reached {
+			s.slowSign(t)
 			return
 		}
 	}
 	at := s.doc.trees[0].match(fixed)
 	s.doc.add("watchdog-unsent", at[0].at, fmt.Sprintf("the alert Watchdog ends here, with %q, and does not come to the gateway", clip(at[0].receiver)),
 		"# as the first of the routes:\nroutes:\n  - receiver: "+quote(s.toUs[0].receiver)+"\n    matchers:\n      - alertname = Watchdog\n    group_interval: 1m\n    repeat_interval: 5m\n    continue: true\n")
+}
+
+// slowSign notes that the Watchdog is repeated too seldom for a source that it is the
+// sign of life of. A repeat comes with a flush of its group, and perhaps just misses one.
+func (s *search) slowSign(t trial) {
+	if s.doc.has("repeat-stale", "repeat-late") {
+		return // which say it of all alerts
+	}
+	for _, r := range t.routes {
+		for _, w := range s.doc.toUs(r) {
+			i := slices.IndexFunc(s.d.Gateway.Sources, func(source Source) bool { return source.Name == w.source })
+			if i < 0 || s.d.Gateway.Sources[i].Sign != watchdog {
+				continue
+			}
+			source := s.d.Gateway.Sources[i]
+			if most := source.SignInterval + source.SignGrace; r.repeat > source.SignInterval || r.repeat+r.interval >= most {
+				s.doc.add("watchdog-slow", r.repeatAt, fmt.Sprintf("the alert Watchdog is repeated every %s, or group_interval, %s, later, and source %q is taken for silent where it stays away for %s (heartbeat)",
+					written(r.repeat), written(r.interval), source.Name, written(most)),
+					fmt.Sprintf("# on a route of its own, with the matcher alertname = Watchdog:\ngroup_interval: %s\nrepeat_interval: %s\n", written(min(time.Minute, source.SignGrace/2)), written(source.SignInterval)))
+			}
+		}
+	}
 }
 
 // shown is an alert for people, sorted.
