@@ -129,7 +129,7 @@ func New(o Options) (*App, error) {
 		Sources: sourceNames(c), Watches: watchNames(c), Reconciles: reconcileNames(c), Heartbeats: heartbeatNames(c),
 		Namespace: c.Namespace, Version: o.Version, Logger: o.Logger,
 		AuthFailures: auth.Failures(), Limits: ingress.Limits, CertificateExpiry: a.certificateExpiry,
-		RedisConnections: a.redisConnections, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
+		RedisConnections: a.redisConnections, WatchSilence: a.watchSilence, Requests: a.requests, Parked: a.parked, ParkedLost: a.parkedLost,
 		PolicyRules: append(policy.Outputs[:], policy.Whole), PolicyCauses: policy.Causes[:],
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"kubernaut.io/gateway"
 	"kubernaut.io/gateway/config"
@@ -41,6 +42,14 @@ func (a *App) ledgers(metrics *telemetry.Metrics) (gateway.Ledger, error) {
 }
 
 // redisConnections returns how many connections to Redis are open.
+// watchSilence returns for how long the watch of requests has told nothing.
+func (a *App) watchSilence() time.Duration {
+	if a.sink == nil {
+		return 0
+	}
+	return a.sink.SilentFor()
+}
+
 func (a *App) redisConnections() int {
 	if a.redis == nil {
 		return 0

@@ -28,13 +28,14 @@ const defaultSilence = 2 * time.Minute
 // that it is complete.
 func (s *Sink) hear() { s.heard.Store(int64(s.clock.elapsed())) }
 
-// silentFor returns since when the watch has told nothing.
-func (s *Sink) silentFor() time.Duration {
+// SilentFor returns for how long the watch of requests has told nothing. On an API
+// server that answers it is a minute or less.
+func (s *Sink) SilentFor() time.Duration {
 	return s.clock.elapsed() - time.Duration(s.heard.Load())
 }
 
 // Current implements gateway.Sink.
-func (s *Sink) Current() bool { return s.silentFor() < s.options.Silence }
+func (s *Sink) Current() bool { return s.SilentFor() < s.options.Silence }
 
 // listener is told of a watch's body. In a request's context it makes the
 // transport tell it.
@@ -159,7 +160,7 @@ func (m *mortal) Stop() {
 
 // lost reports whether a watch is silent that was opened at a local time.
 func (s *Sink) lost(opened time.Duration) bool {
-	if min(s.silentFor(), s.clock.elapsed()-opened) < s.options.Silence {
+	if min(s.SilentFor(), s.clock.elapsed()-opened) < s.options.Silence {
 		return false
 	}
 	s.options.Logger.Warn("the watch of requests has been silent for too long and is opened anew; until it is heard, requests are read one by one",
@@ -171,7 +172,7 @@ func (s *Sink) lost(opened time.Duration) bool {
 // with a list, is to go: soon after the list, since it has no proper end that is heard in time, or
 // when the list does not come on.
 func (s *Sink) listed(l *listener, began time.Duration) bool {
-	silent, now := s.silentFor(), s.clock.elapsed()
+	silent, now := s.SilentFor(), s.clock.elapsed()
 	complete := silent < now-began
 	return complete && silent >= s.options.Silence/4 || now-time.Duration(l.moved.Load()) >= s.options.Silence
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // Options is what Metrics are made of. All but Now, Watches, Reconciles,
-// Heartbeats and RedisConnections are required.
+// Heartbeats, WatchSilence and RedisConnections are required.
 type Options struct {
 	// Sources are the names of all configured sources.
 	Sources []string
@@ -39,6 +39,9 @@ type Options struct {
 	// Version is the gateway's, for gateway_build_info.
 	Version string
 	Logger  *slog.Logger
+	// WatchSilence returns for how long the watch of requests has told nothing; nil
+	// where there is nobody to ask.
+	WatchSilence func() time.Duration
 	// RedisConnections returns how many connections to Redis are open; nil
 	// where there is none.
 	RedisConnections func() int
@@ -150,6 +153,15 @@ func New(registry prometheus.Registerer, o Options) (*Metrics, error) {
 		limited:     newLimited(f, o.Sources, o.Limits),
 	}
 	f.gauge("build_info", "Always 1; the labels say which build this is.", "version", o.Version, "goversion", runtime.Version()).Set(1)
+	f.register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: prefix, Name: "watch_silence_seconds",
+		Help: "For how long the watch of RemediationRequests has told nothing; an API server that is well tells something each minute.",
+	}, func() float64 {
+		if o.WatchSilence == nil {
+			return 0
+		}
+		return o.WatchSilence().Seconds()
+	}))
 	f.function("redis_connections", "Open connections to Redis.", o.RedisConnections)
 	f.function("parked_signals", "Suppressed signals that wait for the end of a silence, or of the people's order.", o.Parked)
 	f.counting("parked_lost_total", "Suppressed signals that are not decided again, since there was no room to keep them.", o.ParkedLost)

@@ -107,6 +107,7 @@ func signalIn(namespace string) *gateway.Signal {
 
 func TestSeriesExistFromTheStart(t *testing.T) {
 	_, registry := mustNew(t, telemetry.Options{
+		WatchSilence: func() time.Duration { return 90 * time.Second },
 		AuthFailures: [][2]string{{"bearer", "wrong"}}, Limits: []string{"rate", "bytes"},
 		CertificateExpiry: func(listener string) time.Time {
 			if listener == "webhooks" {
@@ -117,6 +118,7 @@ func TestSeriesExistFromTheStart(t *testing.T) {
 	})
 	found := series(t, registry)
 	expected := map[string]float64{
+		"gateway_watch_silence_seconds{}":                                                           90,
 		"gateway_webhooks_in_flight{}":                                                              0,
 		"gateway_crd_creation_duration_seconds{}":                                                   0,
 		"gateway_audit_lines_total{}":                                                               0,

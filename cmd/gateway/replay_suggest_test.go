@@ -24,7 +24,7 @@ func TestReplaySuggestCommandLines(t *testing.T) {
 		stdout, stderr string
 	}{
 		"nothing":               {nil, exitUsage, "", "requires at least 1 arg"},
-		"help":                  {[]string{"--help"}, exitOK, "The YAML stands in\nplace of", ""},
+		"help":                  {[]string{"--help"}, exitOK, "The YAML\nstands in place of", ""},
 		"a missing file":        {[]string{"missing"}, exitFailure, "", "missing: no such file"},
 		"a broken file":         {[]string{"--config", broken, file}, exitUsage, "", "webhook"},
 		"another format":        {[]string{"--output", "xml", file}, exitUsage, "", "use text or json"},

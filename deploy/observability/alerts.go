@@ -135,6 +135,12 @@ func watching() []alert {
 			description: "The watch of Kubernetes Events does not move on any replica. What comes meanwhile is taken in later, unless it expires before (events.ttl).",
 		},
 		{
+			name: "GatewayRequestsUnseen", severity: critical, pending: time.Minute,
+			expr:        `max by (namespace, job, instance) (gateway_watch_silence_seconds) > 120`,
+			summary:     "{{ $labels.instance }} has not seen the requests in the cluster for {{ $value | humanizeDuration }}",
+			description: "The watch of RemediationRequests is silent. What is known of them proves nothing any more, so each decision reads live, and nothing is deleted; with the API away signals are spooled or refused.",
+		},
+		{
 			name: "GatewayEventsMissed", severity: warning,
 			expr:        `sum by (namespace, job, source) (increase(gateway_events_gaps_total[1h])) > 0`,
 			summary:     "Events of {{ $labels.source }} may have expired unseen",

@@ -181,6 +181,7 @@ func cluster() row {
 		{title: "Time to create a request", unit: units.Seconds, description: "How long the Kubernetes API takes to create a RemediationRequest.", queries: quantiles("gateway_crd_creation_duration_seconds")},
 		{title: "Writes", unit: units.RequestsPerSecond, description: "Writes to the Kubernetes API by verb and HTTP code; none is for no answer.", queries: one(rate("verb, code", "gateway_kubernetes_writes_total")+" > 0", "{{verb}} {{code}}"), stacked: true},
 		{title: "Requests", unit: units.Short, description: "RemediationRequests in the cluster, as each replica knows them. Replicas that differ for long do not hear the same watch.", queries: one(of("gateway_requests"), "{{instance}}")},
+		{title: "Silence of the watch", unit: units.Seconds, description: "For how long the watch of RemediationRequests has told nothing. An API server that is well tells something each minute.", queries: one(of("gateway_watch_silence_seconds"), "{{instance}}"), bad: 120},
 		{title: "Disputes", unit: units.CountsPerSecond, description: "Where two views of one episode disagreed, by how that was settled.", queries: one(rate("ruling", "gateway_disputes_total"), "{{ruling}}")},
 		{title: "Deleted", unit: units.Short, description: "Requests that retention deleted in an hour, by why.", queries: one("sum by (why) (increase("+of("gateway_retention_deleted_total")+"[1h]))", "{{why}}")},
 	}}
