@@ -41,7 +41,6 @@ func (a *App) ledgers(metrics *telemetry.Metrics) (gateway.Ledger, error) {
 	return a.redis, err
 }
 
-// redisConnections returns how many connections to Redis are open.
 // watchSilence returns for how long the watch of requests has told nothing.
 func (a *App) watchSilence() time.Duration {
 	if a.sink == nil {
@@ -50,6 +49,7 @@ func (a *App) watchSilence() time.Duration {
 	return a.sink.SilentFor()
 }
 
+// redisConnections returns how many connections to Redis are open.
 func (a *App) redisConnections() int {
 	if a.redis == nil {
 		return 0

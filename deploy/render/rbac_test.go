@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -214,5 +215,24 @@ func testWithout(t *testing.T, w *world, namespace string, r right) {
 	}
 	if !j.over() {
 		t.Errorf("nothing asks for %s", r)
+	}
+}
+
+// TestHeartbeatRights: there is a Lease for each source whose sender gives signs of life,
+// and for no other.
+func TestHeartbeatRights(t *testing.T) {
+	objects := mustRender(t, "a", `config: {sources: [
+  {name: usual, format: alertmanager}, {name: none, format: alertmanager, heartbeat: {interval: 0s}},
+  {name: written, format: grafana, heartbeat: {alert: Watchdog}}, {name: other, format: grafana}]}`)
+	var leases []string
+	for _, role := range roles(t, "a", objects) {
+		for _, r := range split(role.Rules) {
+			if name, found := strings.CutPrefix(r.name, "gateway-heartbeat-"); found && r.verb == "get" {
+				leases = append(leases, name)
+			}
+		}
+	}
+	if slices.Sort(leases); !slices.Equal(leases, []string{"usual", "written"}) {
+		t.Errorf("Leases for %v", leases)
 	}
 }
